@@ -1,0 +1,1 @@
+"""Where studies come from: the `StudySource` protocol and its kinds."""
