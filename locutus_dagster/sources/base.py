@@ -26,7 +26,7 @@ __all__ = [
 
 
 class SourceError(LocutusError):
-    """A source could not give what was asked of it; the accession at hand fails, the rest goes on."""
+    """A source could not give what was asked; the accession at hand fails, the rest goes on."""
 
 
 class SourceUnavailableError(SourceError):
@@ -91,6 +91,13 @@ class StudySource(Protocol):
     Sources are built inside each worker process and used by one thread at a time; they may use
     threads of their own.
     """
+
+    def check(self) -> dict[str, str]:
+        """Describe the source (version, size …) if it can be used at this moment.
+
+        Raises:
+            SourceUnavailableError: it cannot; the message says what to do.
+        """
 
     def find(self, accession_number: str) -> list[FoundStudy]:
         """List the studies whose Accession Number (0008,0050) equals `accession_number` exactly.

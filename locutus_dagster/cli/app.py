@@ -1,0 +1,214 @@
+"""The `locutus` command.
+
+What belongs here: arguments, what is printed, exit codes. What does not: anything that does the
+work. Dagster is imported inside the commands that need it, so that the others start at once.
+
+Exit codes: 0 all fine, 2 some rows or accessions failed, 1 it could not work, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from locutus_dagster import __version__
+from locutus_dagster.errors import LocutusError, describe_unexpected
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback with local variables would print identifiers
+    help="De-identify clinical radiology for research: from a manifest of accessions to a share.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="The settings that apply.")
+app.add_typer(config_app, name="config")
+
+out = Console()
+err = Console(stderr=True)
+
+FAILED, BROKEN, INTERRUPTED = 2, 1, 130
+Workspace = Annotated[str, typer.Option("--workspace", "-w", help="The project to work in.")]
+
+
+@contextmanager
+def _errors_for_people() -> Iterator[None]:
+    """Print an error as one message, never as a traceback, and exit accordingly."""
+    try:
+        yield
+    except LocutusError as error:
+        err.print(f"[red]{_escape(error.message)}[/red]", highlight=False)
+        if error.hint:
+            err.print(_escape(error.hint), highlight=False)
+        raise typer.Exit(BROKEN) from None
+    except KeyboardInterrupt:
+        err.print("Interrupted. What was finished is kept; run again to go on.")
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence for identifiers
+        err.print(f"[red]{_escape(describe_unexpected(error))}[/red]", highlight=False)
+        err.print("This is a bug; please report the line above (it identifies nobody).")
+        raise typer.Exit(BROKEN) from None
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        out.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.command("load-manifest")
+def load_manifest_command(
+    file: Annotated[Path, typer.Argument(help="The manifest, a CSV file.")],
+    workspace: Workspace = "default",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Its name, the first part of partition keys. Default: the file's name."),
+    ] = None,
+) -> None:
+    """Load a manifest into the ledger, once; the file is not needed again."""
+    with _errors_for_people():
+        from locutus_dagster.defs.instance import open_instance
+        from locutus_dagster.defs.partitions import register_partitions
+        from locutus_dagster.ledger import Ledger
+        from locutus_dagster.manifests import load_manifest
+        from locutus_dagster.settings import load_settings
+
+        settings = load_settings()
+        settings.workspace(workspace)
+        ledger = Ledger.open(settings.ledger_address)
+        report = load_manifest(ledger, file, workspace=workspace, name=name)
+        with open_instance(settings) as instance:
+            register_partitions(instance, workspace, report.partition_keys)
+        for row in report.rejected:
+            where = f"{report.file_name}, line {row.line}"
+            column = f", column {row.column}" if row.column else ""
+            err.print(
+                f"[red]{_escape(where + column)}[/red]: {_escape(row.reason)}", soft_wrap=True
+            )
+        done = "loaded" if report.new else "was loaded before; nothing changed"
+        out.print(
+            f"Manifest [bold]{report.manifest}[/bold] {done}: {report.rows} rows, "
+            f"{len(report.partition_keys)} accepted, {len(report.rejected)} rejected"
+            + (f", {report.shared} shared with other manifests" if report.shared else "")
+            + ".",
+            highlight=False,
+        )
+        if report.partition_keys:
+            out.print(
+                f"Next: [bold]locutus run {report.manifest}[/bold], or backfill the partitions "
+                f"[bold]{report.manifest}~…[/bold] in the UI ([bold]locutus ui[/bold]).",
+                highlight=False,
+                soft_wrap=True,
+            )
+        if report.rejected:
+            raise typer.Exit(FAILED)
+
+
+@app.command("run")
+def run_command(
+    manifest: Annotated[str, typer.Argument(help="The name of a loaded manifest.")],
+    workspace: Workspace = "default",
+    accessions: Annotated[
+        bool,
+        typer.Option(
+            "--accessions", help="Show accession numbers (not where output is kept as a log)."
+        ),
+    ] = False,
+) -> None:
+    """Process a loaded manifest in this process, through Dagster."""
+    with _errors_for_people():
+        from locutus_dagster.cli.running import run_and_show
+        from locutus_dagster.settings import load_settings
+
+        raise typer.Exit(run_and_show(load_settings(), workspace, manifest, out, err, accessions))
+
+
+@app.command("ui")
+def ui_command(
+    port: Annotated[int, typer.Option(help="The port on this machine.")] = 3000,
+) -> None:
+    """Open Dagster's webserver and daemon on this instance (until Ctrl-C)."""
+    with _errors_for_people():
+        from locutus_dagster.defs.instance import dagster_home
+        from locutus_dagster.settings import load_settings
+
+        settings = load_settings()
+        dagster_home(settings)
+        os.environ["LOCUTUS_HOME"] = str(settings.home)
+        out.print(f"Dagster on http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
+        command = [sys.executable, "-m", "dagster", "dev", "-m", "locutus_dagster.definitions"]
+        os.execv(sys.executable, [*command, "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606
+
+
+@app.command("demo")
+def demo_command(
+    folder: Annotated[Path, typer.Option(help="Where to build it; made anew each time.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Build a small research PACS, process a manifest against it, and show what came of it."""
+    with _errors_for_people():
+        from locutus_dagster.cli.demo import show_demo
+
+        raise typer.Exit(show_demo(folder, out, err))
+
+
+@config_app.command("init")
+def config_init(
+    orthanc: Annotated[str | None, typer.Option(help="The research PACS: Orthanc's URL.")] = None,
+    username: Annotated[str | None, typer.Option(help="Orthanc's user.")] = None,
+    password: Annotated[
+        str | None, typer.Option(help="Where the password is kept: env:NAME or file:/path.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Or: a folder of DICOM files.")] = None,
+    share: Annotated[Path | None, typer.Option(help="Where deliveries go.")] = None,
+    workspace: Workspace = "default",
+) -> None:
+    """Write a commented locutus.yaml with one workspace."""
+    with _errors_for_people():
+        from locutus_dagster.cli.config_file import write_settings_file
+
+        path = write_settings_file(
+            workspace=workspace,
+            orthanc=orthanc,
+            username=username,
+            password=password,
+            folder=folder,
+            share=share,
+        )
+        out.print(f"Wrote {path}. Next: locutus load-manifest FILE.csv", highlight=False)
+
+
+@config_app.command("show")
+def config_show() -> None:
+    """Print the settings that apply, without secrets."""
+    with _errors_for_people():
+        from locutus_dagster.settings import config_file, load_settings
+
+        settings = load_settings()
+        out.print(f"# file: {config_file()}", highlight=False)
+        hidden = {"ledger_url": True, "workspaces": {"__all__": {"secret", "source"}}}
+        out.print_json(settings.model_dump_json(exclude=hidden))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    app()

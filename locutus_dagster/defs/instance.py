@@ -1,0 +1,78 @@
+"""The Dagster instance that `locutus` works with, and running a manifest on it in this process.
+
+What belongs here: `$DAGSTER_HOME`, and the one call that executes the job. What does not: what is
+shown of it (`cli.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from importlib import resources
+from pathlib import Path
+
+import dagster as dg
+
+from locutus_dagster.defs.build import build_defs
+from locutus_dagster.defs.names import scoped
+from locutus_dagster.settings import Settings
+
+__all__ = ["dagster_home", "new_run_id", "open_instance", "process_manifest"]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """`$DAGSTER_HOME`, by default a folder in the home; created with a `dagster.yaml` if new."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").expanduser()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        template = resources.files("locutus_dagster.defs").joinpath("dagster.yaml")
+        config.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The persistent instance; the caller closes it (it is a context manager)."""
+    dagster_home(settings)
+    return dg.DagsterInstance.get()
+
+
+def new_run_id() -> str:
+    """An identifier for a run that is about to start."""
+    return str(uuid.uuid4())
+
+
+def process_manifest(
+    instance: dg.DagsterInstance, settings: Settings, workspace: str, manifest: str, run_id: str
+) -> bool:
+    """Process every accession of a loaded manifest in this process; True when nothing failed.
+
+    The run, its events and its partitions are in the instance like those of a backfill.
+    """
+    job = build_defs(settings).resolve_job_def(scoped(workspace, "process_manifest"))
+    step = scoped(workspace, "accession_chain")
+    result = job.execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        raise_on_error=False,
+        tags={"locutus/manifest": manifest},
+        run_config={
+            "ops": {step: {"config": {"manifest": manifest}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+    )
+    return bool(result.success)
+
+
+def failure_of(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Why a run failed as a whole, in the words of its step; empty when it did not."""
+    for record in instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+    ).records:
+        event = record.event_log_entry.dagster_event
+        error = getattr(event.event_specific_data, "user_failure_data", None) if event else None
+        if error is not None and error.description:
+            return str(error.description)
+    return ""

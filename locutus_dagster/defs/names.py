@@ -1,0 +1,36 @@
+"""The names under which a workspace appears in Dagster.
+
+What belongs here: asset keys, and the names of partitions, steps, jobs and resources. They are
+part of every stored event, so they do not change.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from locutus_dagster.pipeline.outcomes import Artifact
+
+__all__ = ["DEFAULT_WORKSPACE", "GATE", "asset_key", "chain_keys", "partitions_name", "scoped"]
+
+DEFAULT_WORKSPACE = "default"
+GATE = "no_identifier_left"
+
+
+def asset_key(workspace: str, artifact: Artifact) -> dg.AssetKey:
+    """`<workspace>/<artifact>`."""
+    return dg.AssetKey([workspace, artifact.value])
+
+
+def chain_keys(workspace: str) -> dict[Artifact, dg.AssetKey]:
+    """The four assets of a workspace, in the order of the walk."""
+    return {artifact: asset_key(workspace, artifact) for artifact in Artifact}
+
+
+def partitions_name(workspace: str) -> str:
+    """The name of the workspace's dynamic partitions."""
+    return f"accessions__{workspace}"
+
+
+def scoped(workspace: str, name: str) -> str:
+    """A job's or step's name: bare for the default workspace, prefixed for any other."""
+    return name if workspace == DEFAULT_WORKSPACE else f"{workspace}__{name}"

@@ -1,0 +1,249 @@
+"""A walk over the encoded elements of a data set (PS3.5 chapter 7), and nothing decoded.
+
+What belongs here: finding where each element starts and ends, in the three encodings that DICOM
+has, with every length checked. What does not: values (nobody decodes one here), file meta and
+transfer syntaxes (`part10.py`), rules (`transform.py`).
+
+An element is a plain tuple, because a study has hundreds of thousands of them:
+
+    (tag, vr, start, value_start, end, items)
+
+`start`, `value_start` and `end` are offsets in bytes into the walked buffer; the header lies
+between the first two. `items` is None for a plain value, a list of element lists for a sequence,
+and the empty tuple `FRAGMENTS` for encapsulated pixel data. Anything that does not add up raises
+`UnreadableError`; whatever the bytes are, nothing else is raised.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any, TypeAlias
+
+from locutus_dagster.deid.dictionary import LONG_VRS, SHORT_VRS, UNDEFINED, VR_OF
+from locutus_dagster.deid.faults import UnreadableError
+
+__all__ = ["FRAGMENTS", "MAX_DEPTH", "MAX_ELEMENTS", "PIXEL_DATA", "Buffer", "Element", "Walker"]
+
+Buffer: TypeAlias = "bytes | memoryview"
+Element: TypeAlias = tuple[int, str, int, int, int, Any]
+
+#: Sequences may nest this deep; real objects stay below ten.
+MAX_DEPTH = 64
+#: Elements in one instance, at all depths: a bound on memory, about 200 bytes each.
+MAX_ELEMENTS = 4_000_000
+#: Stands in an element's last place for encapsulated pixel data (PS3.5 A.4).
+FRAGMENTS: tuple[()] = ()
+PIXEL_DATA = 0x7FE00010
+
+_ITEM = 0xFFFEE000
+_ITEM_END = 0xFFFEE00D
+_SEQUENCE_END = 0xFFFEE0DD
+
+_SHORT = {True: Struct("<HH2sH").unpack_from, False: Struct(">HH2sH").unpack_from}
+_PLAIN = {True: Struct("<HHL").unpack_from, False: Struct(">HHL").unpack_from}
+_LENGTH = {True: Struct("<L").unpack_from, False: Struct(">L").unpack_from}
+
+
+class Walker:
+    """Walks one buffer in one encoding.
+
+    Args:
+        buf: the bytes that offsets refer to.
+        explicit: whether elements carry their VR.
+        little: byte order.
+    """
+
+    __slots__ = ("_budget", "_buf", "_little", "_plain", "_walk")
+
+    def __init__(self, buf: Buffer, *, explicit: bool, little: bool) -> None:
+        self._buf = buf
+        self._little = little
+        self._plain = _PLAIN[little]
+        self._budget = MAX_ELEMENTS
+        self._walk = self._explicit if explicit else self._implicit
+
+    def data_set(self, pos: int, end: int) -> list[Element]:
+        """Return the elements between two offsets.
+
+        Zero bytes that follow the last element are padding and ignored.
+
+        Raises:
+            UnreadableError: the bytes are no complete data set.
+        """
+        return self._walk(pos, end, 0, False)[0]
+
+    def _explicit(
+        self, pos: int, end: int, depth: int, delimited: bool
+    ) -> tuple[list[Element], int]:
+        buf = self._buf
+        unpack = _SHORT[self._little]
+        short_vr = SHORT_VRS.get
+        elements: list[Element] = []
+        append = elements.append
+        for _ in range(self._budget):
+            value = pos + 8
+            if value > end:
+                return self._finish(elements, pos, end, depth, delimited)
+            group, number, raw, length = unpack(buf, pos)
+            vr = short_vr(raw)
+            if vr is not None:  # by far the most elements: keep this path short
+                stop = value + length
+                if stop > end:
+                    raise UnreadableError("truncated value")
+                append((group << 16 | number, vr, pos, value, stop, None))
+                pos = stop
+                continue
+            tag = group << 16 | number
+            if tag == _ITEM_END and delimited:
+                return self._leave(elements), value
+            vr = LONG_VRS.get(raw)
+            if vr is None:
+                if depth == 0 and self._only_padding(pos, end):
+                    break
+                raise UnreadableError("unknown value representation")
+            value = pos + 12
+            if value > end:
+                raise UnreadableError("truncated header")
+            length = _LENGTH[self._little](buf, pos + 8)[0]
+            items: Any = None
+            if vr == "SQ":
+                items, stop = self._sequence(self, value, length, end, depth)
+            elif length == UNDEFINED:
+                items, stop = self._undefined(tag, vr, value, end, depth)
+            else:
+                stop = value + length
+                if stop > end:
+                    raise UnreadableError("truncated value")
+                if vr == "UN" and VR_OF.get(tag) == "SQ":
+                    items = self._unknown_sequence(value, length, stop, depth)
+            append((tag, vr, pos, value, stop, items))
+            pos = stop
+        else:
+            raise UnreadableError("too many elements")
+        return self._leave(elements), pos
+
+    def _implicit(
+        self, pos: int, end: int, depth: int, delimited: bool
+    ) -> tuple[list[Element], int]:
+        buf = self._buf
+        unpack = self._plain
+        vr_of = VR_OF.get
+        elements: list[Element] = []
+        append = elements.append
+        for _ in range(self._budget):
+            value = pos + 8
+            if value > end:
+                return self._finish(elements, pos, end, depth, delimited)
+            group, number, length = unpack(buf, pos)
+            tag = group << 16 | number
+            vr = vr_of(tag, "UN")
+            if vr != "SQ" and length != UNDEFINED:
+                stop = value + length
+                if stop > end:
+                    raise UnreadableError("truncated value")
+                if tag == _ITEM_END and delimited:
+                    return self._leave(elements), value
+                if tag == 0 and depth == 0 and self._only_padding(pos, end):
+                    break
+                append((tag, vr, pos, value, stop, None))
+            elif vr in ("SQ", "UN"):
+                # An unknown element of undefined length can only be a sequence.
+                items, stop = self._sequence(self, value, length, end, depth)
+                append((tag, vr, pos, value, stop, items))
+            else:
+                raise UnreadableError("undefined length")
+            pos = stop
+        else:
+            raise UnreadableError("too many elements")
+        return self._leave(elements), pos
+
+    def _leave(self, elements: list[Element]) -> list[Element]:
+        self._budget -= len(elements)
+        return elements
+
+    def _finish(
+        self, elements: list[Element], pos: int, end: int, depth: int, delimited: bool
+    ) -> tuple[list[Element], int]:
+        """End a level at which no further header fits."""
+        if delimited:
+            raise UnreadableError("missing item delimiter")
+        if pos != end and not (depth == 0 and self._only_padding(pos, end)):
+            raise UnreadableError("truncated header")
+        return self._leave(elements), end
+
+    def _only_padding(self, pos: int, end: int) -> bool:
+        """Tell whether the rest is zeros, looking no further than one tape block."""
+        return end - pos <= 0x10000 and not bytes(self._buf[pos:end]).strip(b"\0")
+
+    def _sequence(
+        self, walker: Walker, pos: int, length: int, end: int, depth: int
+    ) -> tuple[list[list[Element]], int]:
+        """Walk the items of a sequence with the walker of its content's encoding."""
+        if depth >= MAX_DEPTH:
+            raise UnreadableError("nesting too deep")
+        undefined = length == UNDEFINED
+        if not undefined:
+            if pos + length > end:
+                raise UnreadableError("truncated value")
+            end = pos + length
+        items: list[list[Element]] = []
+        while undefined or pos < end:
+            if pos + 8 > end:
+                raise UnreadableError("missing sequence delimiter")
+            group, number, size = walker._plain(self._buf, pos)
+            tag = group << 16 | number
+            pos += 8
+            if tag == _SEQUENCE_END and undefined:
+                return items, pos
+            if tag != _ITEM:
+                raise UnreadableError("item expected")
+            walker._budget -= 1  # empty items cost memory, too
+            if size == UNDEFINED:
+                elements, pos = walker._walk(pos, end, depth + 1, True)
+            elif pos + size > end:
+                raise UnreadableError("truncated item")
+            else:
+                elements, pos = walker._walk(pos, pos + size, depth + 1, False)
+            items.append(elements)
+            if walker._budget <= 0:
+                raise UnreadableError("too many elements")
+        return items, pos
+
+    def _undefined(self, tag: int, vr: str, pos: int, end: int, depth: int) -> tuple[Any, int]:
+        """Walk a value of undefined length that is not declared as a sequence."""
+        if vr == "UN" and VR_OF.get(tag, "SQ") == "SQ":
+            return self._sequence(self._nested(), pos, UNDEFINED, end, depth)
+        if tag == PIXEL_DATA and vr in ("OB", "OW"):
+            return FRAGMENTS, self._fragments(pos, end)
+        raise UnreadableError("undefined length")
+
+    def _nested(self) -> Walker:
+        """Return the walker for a sequence inside UN: implicit VR little endian (PS3.5 6.2.2)."""
+        walker = Walker(self._buf, explicit=False, little=True)
+        walker._budget = self._budget
+        return walker
+
+    def _unknown_sequence(
+        self, pos: int, length: int, end: int, depth: int
+    ) -> list[list[Element]] | None:
+        """Walk a known sequence that was written as UN, or return None where it is none.
+
+        The rules then treat the value as one that cannot be vouched for.
+        """
+        try:
+            return self._sequence(self._nested(), pos, length, end, depth)[0]
+        except UnreadableError:
+            return None
+
+    def _fragments(self, pos: int, end: int) -> int:
+        """Return the offset behind encapsulated pixel data."""
+        while pos + 8 <= end:
+            group, number, size = self._plain(self._buf, pos)
+            tag = group << 16 | number
+            pos += 8
+            if tag == _SEQUENCE_END:
+                return pos
+            if tag != _ITEM or size > end - pos:
+                raise UnreadableError("broken fragments")
+            pos += size
+        raise UnreadableError("truncated pixel data")

@@ -1,0 +1,174 @@
+"""The identifiers that a study contains, collected before anything is written.
+
+What belongs here: knowing where identifiers live in a data set, at any depth, and taking them
+out. What does not: searching for them (`residue.py`).
+
+The attributes: every person name, also in private elements; the numbers by which a hospital
+knows patient, visit, order and procedure; birth date, address, telephone; every UID of an object.
+Attributes that the Basic Profile keeps on purpose are no identifiers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+
+from locutus_dagster.deid.codec import Element
+from locutus_dagster.deid.dictionary import CLASS_LIKE_UIDS, VR_OF, WELL_KNOWN_UIDS
+from locutus_dagster.deid.part10 import Instance
+
+__all__ = ["Found", "Identifiers"]
+
+_KEYWORDS = """
+AccessionNumber AdmissionID FillerOrderNumberImagingServiceRequest
+FillerOrderNumberProcedure InsurancePlanIdentification
+MedicalRecordLocator OrderCallbackPhoneNumber OtherPatientIDs PatientAddress PatientBirthDate
+OrderCallbackTelecomInformation PatientID PatientTelecomInformation PatientTelephoneNumbers
+PerformedProcedureStepID PersonAddress PersonTelecomInformation PersonTelephoneNumbers PlacerOrderNumberImagingServiceRequest
+PlacerOrderNumberProcedure ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers
+RequestedProcedureID ScheduledProcedureStepID ServiceEpisodeID StudyID
+FillerOrderNumberImagingServiceRequestRetired PlacerOrderNumberImagingServiceRequestRetired
+""".split()
+
+_TAGS: dict[int, str] = {
+    tag: keyword
+    for keyword in _KEYWORDS
+    if (tag := tag_for_keyword(keyword)) is not None
+}
+_CHARSET = 0x00080005
+_LOOKED_AT = frozenset({*_TAGS, _CHARSET})
+_NAMES_AND_UIDS = frozenset({"PN", "UI", "SQ", "UN"})
+#: Free text in an identifying attribute is not collected beyond this many bytes.
+_MAX_VALUE = 1024
+
+
+class Found:
+    """An identifier as text, with the encodings in which it may appear.
+
+    Attributes:
+        kind: "name", "id", "date" or "uid".
+        text: the identifier.
+        codecs: Python codecs of the data sets that it was found in.
+    """
+
+    __slots__ = ("codecs", "kind", "text")
+
+    def __init__(self, kind: str, text: str, codecs: tuple[str, ...]) -> None:
+        self.kind = kind
+        self.text = text
+        self.codecs = codecs
+
+    def __repr__(self) -> str:
+        return f"Found({self.kind})"
+
+
+class Identifiers:
+    """Collects the identifiers of one study.
+
+    Args:
+        known: identifiers that are known from elsewhere, such as the manifest's accession number.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = [text for text in known if text.strip()]
+        self._uids: set[bytes] = set()
+        # Raw values with the kind of attribute and the character set: most repeat in every
+        # instance, so decoding waits until all are in.
+        self._raw: set[tuple[str, bytes, bytes]] = set()
+
+    def __repr__(self) -> str:
+        return f"Identifiers({len(self._raw) + len(self._uids)} values)"
+
+    def add(self, instance: Instance) -> None:
+        """Collect from one instance, at any depth."""
+        self._walk(instance, instance.elements, instance.value(_CHARSET))
+
+    def _walk(self, instance: Instance, elements: list[Element], charset: bytes) -> None:
+        buf = instance.buf
+        for tag, vr, _, value, end, items in elements:
+            if vr not in _NAMES_AND_UIDS and tag not in _LOOKED_AT:
+                continue
+            if items:
+                for item in items:
+                    self._walk(instance, item, charset)
+                continue
+            if value == end or items is not None:
+                continue
+            meant = VR_OF.get(tag, vr) if vr == "UN" else vr
+            if tag == _CHARSET:
+                charset = bytes(buf[value : min(end, value + _MAX_VALUE)])
+            elif meant == "UI":
+                if tag in VR_OF and tag not in CLASS_LIKE_UIDS:
+                    self._uids.add(bytes(buf[value:end]))
+            elif meant == "PN" or tag in _TAGS:
+                kind = "PN" if meant == "PN" else _TAGS[tag]
+                raw = bytes(buf[value : min(end, value + _MAX_VALUE)])
+                self._raw.add((kind, charset, raw))
+
+    def uids(self) -> set[str]:
+        """Return the original UIDs that name objects, without the registered ones."""
+        uids = set()
+        for raw in self._uids:
+            for part in raw.split(b"\\"):
+                uid = part.strip(b" \0").decode("latin-1")
+                if uid and uid not in WELL_KNOWN_UIDS:
+                    uids.add(uid)
+        return uids
+
+    def found(self) -> Iterator[Found]:
+        """Yield what was collected, UIDs excepted, in no particular order."""
+        for text in self._known:
+            yield Found("id", text.strip(), ())
+        for keyword, charset, raw in self._raw:
+            codecs = _codecs(charset)
+            for text in _decode(raw, codecs).split("\\"):
+                text = text.strip(" \0")
+                if not text:
+                    continue
+                if keyword == "PN":
+                    yield Found("name", text, codecs)
+                elif keyword == "PatientBirthDate":
+                    for date in _dates(text):
+                        yield Found("date", date, ())
+                else:
+                    yield Found("id", text, codecs)
+                    if "Telephone" in keyword or "Phone" in keyword:
+                        yield Found("id", re.sub(r"[\s()/.+-]", "", text), ())
+
+
+def _codecs(charset: bytes) -> tuple[str, ...]:
+    """Return the Python codecs of a Specific Character Set value (PS3.3 C.12.1.1.2)."""
+    codecs = []
+    for term in charset.split(b"\\"):
+        codec = python_encoding.get(term.strip(b" \0").decode("ascii", "replace"))
+        if codec and codec not in codecs:
+            codecs.append(codec)
+    return tuple(codecs)
+
+
+def _decode(raw: bytes, codecs: tuple[str, ...]) -> str:
+    """Decode with the codec that fits; with none, every byte stands for itself."""
+    # Codecs of code extensions come last in the value and understand the first one's bytes, too.
+    for codec in reversed(codecs):
+        try:
+            return raw.decode(codec)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return raw.decode("latin-1")
+
+
+def _dates(text: str) -> Iterator[str]:
+    """Yield a birth date in the ways in which people write one."""
+    digits = text.replace(".", "")  # ACR-NEMA wrote YYYY.MM.DD
+    if len(digits) != 8 or not digits.isdigit():
+        return
+    year, month, day = digits[:4], digits[4:6], digits[6:]
+    yield digits
+    yield f"{year}-{month}-{day}"
+    yield f"{year}.{month}.{day}"
+    yield f"{month}/{day}/{year}"
+    yield f"{day}/{month}/{year}"
+    yield f"{day}.{month}.{year}"

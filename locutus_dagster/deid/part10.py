@@ -1,0 +1,163 @@
+"""One file: preamble, file meta information, transfer syntax, and the walked data set.
+
+What belongs here: getting from the bytes of a file (PS3.10, or what is found in the wild) to an
+`Instance`. What does not: whether the instance is wanted (`bouncers.py`), archives (`archive.py`).
+"""
+
+from __future__ import annotations
+
+import operator
+from bisect import bisect_left
+from struct import Struct
+
+from pydicom.uid import UID_dictionary
+
+from locutus_dagster.deid.codec import FRAGMENTS, PIXEL_DATA, Buffer, Element, Walker
+from locutus_dagster.deid.dictionary import LONG_VRS, SHORT_VRS
+from locutus_dagster.deid.faults import UnreadableError
+from locutus_dagster.deid.inflate import inflate_bounded
+
+__all__ = ["MAX_DEFLATED_DATA_SET", "Instance", "open_instance"]
+
+#: A deflated data set may inflate to this many bytes; beyond, it is taken for a bomb.
+MAX_DEFLATED_DATA_SET = 512 << 20
+
+_IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+_EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+_EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_NATIVE = {_IMPLICIT_LITTLE, _EXPLICIT_LITTLE, _EXPLICIT_BIG}
+# Registered, but not a data set in explicit VR little endian in a file: deflated JPIP, MIME and
+# XML encodings, real-time video, Papyrus.
+_OTHER_ENCODINGS = ("1.2.840.10008.1.2.6", "1.2.840.10008.1.2.7", "1.2.840.10008.1.20")
+_REFUSED = {"1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
+
+_META_HEAD = Struct("<HH2sH").unpack_from
+_META_LENGTH = Struct("<L").unpack_from
+
+
+class Instance:
+    """A walked data set and what is needed to write it again.
+
+    Attributes:
+        buf: the bytes that the elements' offsets refer to.
+        elements: the data set's elements, in ascending order of tag, no tag twice.
+        tags: their tags.
+        transfer_syntax: UID of the encoding to write, which is the one read, but for deflated
+            data sets, which become Explicit VR Little Endian.
+        explicit, little: the encoding.
+    """
+
+    __slots__ = ("buf", "elements", "explicit", "little", "tags", "transfer_syntax")
+
+    def __init__(
+        self, buf: Buffer, pos: int, transfer_syntax: str, *, explicit: bool, little: bool
+    ) -> None:
+        self.buf = buf
+        self.transfer_syntax = transfer_syntax
+        self.explicit = explicit
+        self.little = little
+        self.elements = Walker(buf, explicit=explicit, little=little).data_set(pos, len(buf))
+        self.tags = [element[0] for element in self.elements]
+        if any(map(operator.ge, self.tags, self.tags[1:])):
+            # Elements that are inserted must land in order, and readers disagree about which of
+            # two equal tags counts.
+            self.elements.sort(key=operator.itemgetter(0))
+            self.tags.sort()
+            if any(map(operator.eq, self.tags, self.tags[1:])):
+                raise UnreadableError("duplicate element")
+        pixels = self.find(PIXEL_DATA)
+        if pixels is not None and (pixels[5] is FRAGMENTS) and not self.encapsulated:
+            raise UnreadableError("encapsulated pixel data in a native transfer syntax")
+
+    def __repr__(self) -> str:
+        return f"Instance({len(self.elements)} elements, {self.transfer_syntax})"
+
+    @property
+    def encapsulated(self) -> bool:
+        """Whether the transfer syntax holds pixel data in fragments."""
+        return self.transfer_syntax not in _NATIVE
+
+    def find(self, tag: int) -> Element | None:
+        """Return the top-level element of a tag."""
+        at = bisect_left(self.tags, tag)
+        if at < len(self.tags) and self.tags[at] == tag:
+            return self.elements[at]
+        return None
+
+    def value(self, tag: int) -> bytes:
+        """Return the raw value of a short top-level element without padding, b"" if absent."""
+        element = self.find(tag)
+        if element is None or element[5] is not None:
+            return b""
+        return bytes(self.buf[element[3] : min(element[4], element[3] + 1024)]).strip(b" \0")
+
+    def text(self, tag: int) -> str:
+        """Return a value as text; what is not ASCII becomes a replacement character."""
+        return self.value(tag).decode("ascii", "replace")
+
+
+def open_instance(data: Buffer) -> Instance:
+    """Walk one file.
+
+    Accepted are Part 10 files, and files without preamble or without file meta information that
+    start with group 0002 or 0008.
+
+    Raises:
+        UnreadableError: the bytes are no DICOM file that the engine can vouch for.
+    """
+    pos = 132 if bytes(data[128:132]) == b"DICM" else 0
+    transfer_syntax, pos = _read_meta(data, pos)
+    if not transfer_syntax:
+        transfer_syntax = _sniff(data, pos)
+    if transfer_syntax == _IMPLICIT_LITTLE:
+        return Instance(data, pos, transfer_syntax, explicit=False, little=True)
+    if transfer_syntax == _EXPLICIT_BIG:
+        return Instance(data, pos, transfer_syntax, explicit=True, little=False)
+    if transfer_syntax == _DEFLATED:
+        inflated = inflate_bounded(data[pos:], MAX_DEFLATED_DATA_SET)
+        return Instance(inflated, 0, _EXPLICIT_LITTLE, explicit=True, little=True)
+    if (
+        UID_dictionary.get(transfer_syntax, ("", ""))[1] != "Transfer Syntax"
+        or transfer_syntax in _REFUSED
+        or transfer_syntax.startswith(_OTHER_ENCODINGS)
+    ):
+        raise UnreadableError("unknown transfer syntax")
+    return Instance(data, pos, transfer_syntax, explicit=True, little=True)
+
+
+def _read_meta(data: Buffer, pos: int) -> tuple[str, int]:
+    """Return the transfer syntax, "" if not given, and the offset behind group 0002.
+
+    The group's own length is not trusted: the group ends where the next one starts.
+    """
+    transfer_syntax = ""
+    while pos + 8 <= len(data):
+        group, number, raw, length = _META_HEAD(data, pos)
+        if group != 0x0002:
+            return transfer_syntax, pos
+        value = pos + 8
+        if raw in LONG_VRS:
+            value = pos + 12
+            if value > len(data):
+                break
+            (length,) = _META_LENGTH(data, pos + 8)
+        elif raw not in SHORT_VRS:
+            raise UnreadableError("broken file meta information")
+        pos = value + length
+        if pos > len(data):
+            break
+        if number == 0x0010:
+            transfer_syntax = bytes(data[value:pos]).strip(b" \0").decode("ascii", "replace")
+    raise UnreadableError("truncated file meta information")
+
+
+def _sniff(data: Buffer, pos: int) -> str:
+    """Guess the encoding of a data set that nothing declares."""
+    start = bytes(data[pos : pos + 6])
+    named = start[4:6] in SHORT_VRS or start[4:6] in LONG_VRS
+    if start[:2] == b"\x08\0":
+        return _EXPLICIT_LITTLE if named else _IMPLICIT_LITTLE
+    if start[:2] == b"\0\x08" and named:
+        return _EXPLICIT_BIG
+    raise UnreadableError("not DICOM")

@@ -1,0 +1,174 @@
+"""The residue scan: does the output hold anything that identified the input?
+
+What belongs here: searching the bytes that were written. What does not: what is worth searching
+for (`tokens.py`), where identifiers come from (`identifiers.py`), what a hit means for delivery
+(the caller's).
+
+One automaton over all tokens runs over each instance's lower-cased bytes. Where it finds nothing,
+which is nearly always, that was all. Where it finds something, the output is walked once more and
+each value is judged on its own; only matches inside of a value count. Native pixel data is not
+searched: its bytes are samples. Encapsulated pixel data is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ahocorasick_rs import BytesAhoCorasick
+
+from locutus_dagster.deid.codec import Element, Walker
+from locutus_dagster.deid.dictionary import VR_OF, WELL_KNOWN_UIDS
+from locutus_dagster.deid.encode import DUMMIES
+from locutus_dagster.deid.identifiers import Identifiers
+from locutus_dagster.deid.tokens import Rule, is_free_standing, name_tokens, rule_for
+from locutus_dagster.deid.transform import Output, Segment
+
+__all__ = ["ResidueScan"]
+
+#: Original UIDs of a study share long beginnings. Searching for the beginnings and comparing the
+#: rest on a match keeps the automaton small, whatever the number of instances.
+_UID_PREFIX = 24
+_SHORTEST_UID = 10
+#: In binary values only tokens of at least this many bytes count.
+_BINARY_BYTES = 6
+#: In numeric text only tokens of at least this many digits count: 1000 is a repetition time.
+_NUMERIC_DIGITS = 6
+_BINARY_VRS = frozenset("AT FD FL OB OD OF OL OV OW SL SS SV UL UN US UV".split())
+_WINDOW = 1 << 20
+#: What the engine itself writes: whoever is called "Anonymou" is not found again in "Anonymous".
+_DUMMIES = frozenset(dummy.lower() for dummy in DUMMIES.values())
+
+
+class ResidueScan:
+    """Searches outputs for the identifiers of one study.
+
+    Args:
+        identifiers: of the whole study.
+    """
+
+    def __init__(self, identifiers: Identifiers) -> None:
+        self._tokens: dict[bytes, tuple[Rule, int]] = {}
+        self._uids: frozenset[bytes] = frozenset()
+        self._uid_lengths: list[int] = []
+        self._add_tokens(identifiers)
+        self._add_uids(identifiers.uids())
+        self._patterns = list(self._tokens)
+        self._all = BytesAhoCorasick(self._patterns)
+        self._long_patterns = [p for p in self._patterns if len(p) >= _BINARY_BYTES]
+        self._long = BytesAhoCorasick(self._long_patterns)
+        self._overlap = max(map(len, self._patterns), default=1) + 256
+
+    def __repr__(self) -> str:
+        return f"ResidueScan({len(self._patterns)} tokens)"
+
+    def _add_tokens(self, identifiers: Identifiers) -> None:
+        for found in identifiers.found():
+            texts = name_tokens(found.text) if found.kind == "name" else (found.text,)
+            for text in texts:
+                rule = Rule.DIGITS if found.kind == "date" else rule_for(text)
+                if rule is not None:
+                    for pattern, width in _encoded(text, found.codecs):
+                        self._tokens.setdefault(pattern, (rule, width))
+
+    def _add_uids(self, uids: set[str]) -> None:
+        searched = {uid.lower() for uid in uids if len(uid) >= _SHORTEST_UID}
+        self._uids = frozenset(uid.encode("latin-1", "replace") for uid in searched)
+        self._uid_lengths = sorted({len(uid) for uid in self._uids})
+        for uid in searched:
+            prefix = uid[:_UID_PREFIX]
+            self._tokens.setdefault(prefix.encode("latin-1", "replace"), (Rule.UID, 1))
+            self._tokens.setdefault(prefix.encode("utf-16-le"), (Rule.UID, 2))
+
+    def places(self, output: Output) -> list[str]:
+        """Return the places of an output that hold an identifier, as paths of tags."""
+        places: list[str] = []
+        for segment in output.segments:
+            if segment.native:
+                continue
+            if segment.tag is None:
+                data = bytes(segment.data)
+                if self._all.find_matches_as_indexes(data.lower()):
+                    places += self._judge_elements(data, segment, output)
+            elif self._large(segment):
+                places.append(_path(segment.tag))
+        return list(dict.fromkeys(places))
+
+    def _judge_elements(self, data: bytes, segment: Segment, output: Output) -> Iterator[str]:
+        """Walk a segment of the output and judge every value."""
+        walker = Walker(data, explicit=output.explicit, little=output.little)
+        elements = walker.data_set(0, len(data) - segment.tail)
+        yield from self._judge(data, elements, "")
+
+    def _judge(self, data: bytes, elements: list[Element], prefix: str) -> Iterator[str]:
+        for tag, vr, _, value, end, items in elements:
+            path = prefix + _path(tag)
+            if items:
+                for index, item in enumerate(items):
+                    yield from self._judge(data, item, f"{path}[{index}]>")
+            elif self._counts(data[value:end].lower(), VR_OF.get(tag, vr) if vr == "UN" else vr):
+                yield path
+
+    def _counts(self, value: bytes, vr: str) -> bool:
+        """Tell whether a value in lower case holds an identifier."""
+        if value.strip(b" \0") in _DUMMIES:
+            return False
+        binary = vr in _BINARY_VRS
+        patterns = self._long_patterns if binary else self._patterns
+        automaton = self._long if binary else self._all
+        matches: list[tuple[int, int, int]]
+        matches = automaton.find_matches_as_indexes(value, overlapping=True)
+        for index, start, end in matches:
+            rule, width = self._tokens[patterns[index]]
+            if rule is Rule.UID:
+                if self._is_uid(value, start, width):
+                    return True
+            elif rule is Rule.DIGITS and vr in ("DS", "IS") and end - start < _NUMERIC_DIGITS:
+                continue
+            elif is_free_standing(rule, value, start, end, width):
+                return True
+        return False
+
+    def _is_uid(self, value: bytes, start: int, width: int) -> bool:
+        """Tell whether an original UID stands where the beginning of one was found."""
+        text = value[start::width]
+        if not any(text[:length] in self._uids for length in self._uid_lengths):
+            return False
+        # The registered UID that the characters around may belong to.
+        stop = 0
+        while stop < len(text) and text[stop : stop + 1] in b"0123456789.":
+            stop += 1
+        before = value[start % width : start : width]
+        first = len(before)
+        while first and before[first - 1 : first] in b"0123456789.":
+            first -= 1
+        whole = (before[first:] + text[:stop]).decode("ascii", "replace").strip(".")
+        return whole not in WELL_KNOWN_UIDS
+
+    def _large(self, segment: Segment) -> bool:
+        """Search a large value window by window."""
+        data: Any = memoryview(segment.data)
+        for start in range(0, len(data), _WINDOW):
+            window = bytes(data[max(0, start - self._overlap) : start + _WINDOW]).lower()
+            if self._long.find_matches_as_indexes(window) and self._counts(window, "UN"):
+                return True
+        return False
+
+
+def _path(tag: int) -> str:
+    return f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
+
+
+def _encoded(text: str, codecs: tuple[str, ...]) -> Iterator[tuple[bytes, int]]:
+    """Yield the lower-cased bytes that a token may appear as, and the width of a character.
+
+    Lower-casing bytes folds ASCII only, so other letters are tried in each case.
+    """
+    cases = {text} if text.isascii() else {text, text.lower(), text.upper(), text.title()}
+    for case in cases:
+        for codec in {"utf-8", "latin-1", *codecs} if not text.isascii() else {"ascii"}:
+            try:
+                yield case.encode(codec).lower(), 1
+            except (UnicodeEncodeError, LookupError):
+                continue
+        yield case.encode("utf-16-le", "replace").lower(), 2

@@ -1,0 +1,218 @@
+"""Many accessions at once, in a pool of worker processes.
+
+What belongs here: starting workers, giving them accessions, passing on what they say, and knowing
+which accession a dead worker had in hand. What does not: what an accession goes through
+(`chain.py`).
+
+The pool is our own because it must do what the standard one does not: stream each phase's outcome
+as it happens, lose one accession and not the pool when a worker is killed, and start workers that
+do not import the orchestrator.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+
+from locutus_dagster.errors import LocutusError
+from locutus_dagster.ledger import Phase, State
+from locutus_dagster.pipeline.chain import process_accession
+from locutus_dagster.pipeline.outcomes import Finished, Outcome, Result
+from locutus_dagster.pipeline.parts import DEFAULT_FACTORY, Parts, factory_named
+from locutus_dagster.pipeline.worker import DONE
+from locutus_dagster.settings import Settings
+
+__all__ = ["Batch", "BatchError"]
+
+
+class BatchError(LocutusError):
+    """The batch as a whole cannot work."""
+
+
+@dataclass
+class Batch:
+    """Accessions of one workspace to be processed.
+
+    Attributes:
+        run_id: of the Dagster run, kept in the ledger beside what it did.
+        parts_factory: `module:function` that builds the parts inside each worker.
+        not_attempted: after `run`, the partition keys that were never begun because the source or
+            the target had gone; their state is as it was.
+        secret_created: after `run`, whether the workspace's secret was made by it.
+    """
+
+    settings: Settings
+    workspace: str
+    run_id: str | None = None
+    parts_factory: str = DEFAULT_FACTORY
+    not_attempted: list[str] = field(default_factory=list)
+    secret_created: bool = False
+
+    def run(self, partition_keys: Sequence[str]) -> Iterator[Outcome]:
+        """Process the accessions; each one's last outcome is a `Finished`.
+
+        With `workers` 0 it happens in this process, which is for tests and debugging.
+
+        Raises:
+            LocutusError: before anything moved: the source, the target, the ledger or the
+                workspace's secret cannot be used.
+        """
+        parts = factory_named(self.parts_factory)(self.settings, self.workspace)
+        self.secret_created = parts.secret_created
+        try:
+            parts.ledger.work_items(self.workspace, partition_keys)
+            parts.check()
+            self._sweep(parts)
+            if self.settings.workers == 0:
+                yield from self._inline(parts, partition_keys)
+            else:
+                yield from self._pooled(parts, partition_keys)
+        finally:
+            parts.close()
+
+    def _inline(self, parts: Parts, partition_keys: Sequence[str]) -> Iterator[Outcome]:
+        waiting = deque(partition_keys)
+        while waiting:
+            for outcome in process_accession(waiting.popleft(), parts, run_id=self.run_id):
+                yield outcome
+                if isinstance(outcome, Finished) and outcome.stop:
+                    self.not_attempted = list(waiting)
+                    waiting.clear()
+
+    def _pooled(self, parts: Parts, partition_keys: Sequence[str]) -> Iterator[Outcome]:
+        waiting = deque(partition_keys)
+        workers: list[_Worker] = []
+        try:
+            while waiting or any(worker.busy_with for worker in workers):
+                wanted = min(self.settings.workers, len(waiting) + _busy(workers))
+                while len(workers) < wanted:
+                    workers.append(_Worker.start(self))
+                for worker in workers:
+                    if worker.ready and worker.busy_with is None and waiting:
+                        worker.give(waiting.popleft())
+                for outcome in self._listen(parts, workers):
+                    yield outcome
+                    if isinstance(outcome, Finished) and outcome.stop and waiting:
+                        self.not_attempted = list(waiting)
+                        waiting.clear()
+        finally:
+            for worker in workers:
+                worker.stop()
+
+    def _listen(self, parts: Parts, workers: list[_Worker]) -> Iterator[Outcome]:
+        by_connection = {worker.connection: worker for worker in workers}
+        for connection in wait(list(by_connection)):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                message = worker.connection.recv()
+            except (EOFError, ConnectionResetError):
+                workers.remove(worker)
+                yield from self._bury(parts, worker)
+                continue
+            if isinstance(message, tuple):
+                status, text = message
+                if status == "broken":
+                    raise BatchError(text)
+                worker.ready = True
+            elif message == DONE:
+                worker.busy_with = None
+            else:
+                yield message
+
+    def _bury(self, parts: Parts, worker: _Worker) -> Iterator[Outcome]:
+        """Account for the accession that a dead worker had in hand."""
+        code = worker.process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if worker.busy_with is None:
+            raise BatchError(
+                f"A worker process ended by itself ({how}).",
+                "Look for the kernel's out-of-memory killer in the system log.",
+            )
+        key = worker.busy_with
+        item = parts.ledger.work_items(self.workspace, [key])[0]
+        if item.state is State.DELIVERED:  # it died after its last commit
+            yield from process_accession(key, parts, run_id=self.run_id)
+            return
+        reason = (
+            f"The worker process died ({how}). Look for the kernel's out-of-memory killer in the "
+            "system log, then run the accession again."
+        )
+        with parts.interim.claim(self.workspace, item.accession_id) as room:
+            room.discard_parts()
+            if not self.settings.keep_interim_files:
+                room.raw_zip.unlink(missing_ok=True)
+                parts.ledger.record_deleted(item.accession_id, "raw")
+        phase = {State.EXTRACTED: Phase.TRANSFORM, State.DEIDENTIFIED: Phase.DELIVER}
+        parts.ledger.record_state(
+            item.accession_id,
+            State.FAILED,
+            phase=phase.get(item.state, Phase.EXTRACT),
+            reason=reason,
+            run_id=self.run_id,
+        )
+        yield Finished(key, Result.FAILED, reason)
+
+    def _sweep(self, parts: Parts) -> None:
+        """Remove what earlier, crashed runs left of accessions that have been delivered since."""
+        if self.settings.keep_interim_files:
+            return
+        for identity in parts.interim.accessions(self.workspace):
+            if parts.ledger.state_of(identity) is State.DELIVERED:
+                with parts.interim.claim(self.workspace, identity) as room:
+                    for path in (room.raw_zip, room.deidentified_zip):
+                        path.unlink(missing_ok=True)
+                    room.discard_parts()
+
+
+def _busy(workers: list[_Worker]) -> int:
+    return sum(worker.busy_with is not None for worker in workers)
+
+
+@dataclass
+class _Worker:
+    """One worker process, its connection, and the accession that it has in hand."""
+
+    process: subprocess.Popen[bytes]
+    connection: Connection  # type: ignore[type-arg]
+    ready: bool = False
+    busy_with: str | None = None
+
+    @classmethod
+    def start(cls, batch: Batch) -> _Worker:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "locutus_dagster.pipeline.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        connection: Connection[object, object] = Connection(ours.detach())
+        connection.send((batch.parts_factory, batch.settings, batch.workspace, batch.run_id))
+        return cls(process, connection)
+
+    def give(self, partition_key: str) -> None:
+        """Hand over the next accession."""
+        self.busy_with = partition_key
+        with suppress(OSError):  # it has just died: `_listen` will notice, and bury it
+            self.connection.send(partition_key)
+
+    def stop(self) -> None:
+        """Let an idle worker end by itself; kill a busy one, which loses nothing."""
+        self.connection.close()
+        if self.busy_with is not None:
+            self.process.kill()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,120 @@
+"""The parts that one workspace's chain is put together from.
+
+What belongs here: turning settings into a source, a target, an interim store, a policy and the
+pseudonyms. What does not: using them (`chain.py`). Tests hand in parts of their own by naming
+another factory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import cast
+
+from locutus_dagster.deid import Policy, Pseudonyms, basic_policy
+from locutus_dagster.interim import InterimStore
+from locutus_dagster.ledger import Ledger
+from locutus_dagster.pipeline.workspace_secret import load_pseudonyms
+from locutus_dagster.secret_refs import resolve_secret
+from locutus_dagster.settings import FolderSourceSettings, Settings, WorkspaceSettings
+from locutus_dagster.sources.base import StudySource
+from locutus_dagster.targets import ShareTarget, Target
+
+__all__ = ["DEFAULT_FACTORY", "Parts", "PartsFactory", "build_parts", "factory_named"]
+
+
+def _carry_on(_place: str) -> None:
+    """Do nothing at a checkpoint."""
+
+
+@dataclass
+class Parts:
+    """Everything a chain works with, built inside the process that uses it.
+
+    Attributes:
+        checkpoint: called with the name of each place where the chain has just committed,
+            renamed or deleted something; tests end the process there.
+    """
+
+    settings: Settings
+    workspace: str
+    ledger: Ledger
+    source: StudySource
+    target: Target
+    interim: InterimStore
+    policy: Policy
+    pseudonyms: Pseudonyms
+    secret_created: bool = False
+    checkpoint: Callable[[str], None] = field(default=_carry_on)
+
+    @property
+    def workspace_settings(self) -> WorkspaceSettings:
+        """The settings of the workspace at hand."""
+        return self.settings.workspace(self.workspace)
+
+    def check(self) -> None:
+        """Look whether source and target can be used, before anything moves.
+
+        Raises:
+            LocutusError: one of them cannot; the message says what to do.
+        """
+        self.interim.prepare()
+        self.source.check()
+        self.target.check()
+
+    def close(self) -> None:
+        """Return connections."""
+        self.source.close()
+        self.ledger.close()
+
+
+PartsFactory = Callable[[Settings, str], Parts]
+DEFAULT_FACTORY = "locutus_dagster.pipeline.parts:build_parts"
+
+
+def build_parts(settings: Settings, workspace: str) -> Parts:
+    """Put together the parts that the settings ask for.
+
+    Raises:
+        LocutusError: the workspace is unknown, the ledger cannot be opened, or its secret is gone.
+    """
+    own = settings.workspace(workspace)
+    ledger = Ledger.open(settings.ledger_address)
+    pseudonyms, created = load_pseudonyms(settings, workspace, ledger)
+    return Parts(
+        settings=settings,
+        workspace=workspace,
+        ledger=ledger,
+        source=_source(settings, workspace, own),
+        target=ShareTarget(own.target.path),
+        interim=InterimStore(settings.scratch_dir, settings.scratch_limit),
+        policy=basic_policy(own.modalities),
+        pseudonyms=pseudonyms,
+        secret_created=created,
+    )
+
+
+def _source(settings: Settings, workspace: str, own: WorkspaceSettings) -> StudySource:
+    from locutus_dagster.sources.registry import open_source
+
+    if isinstance(own.source, FolderSourceSettings):
+        index = settings.private_dir / f"{workspace}.folder-index.sqlite"
+        return open_source("folder", root=own.source.path, index_path=index)
+    password = own.source.password
+    return open_source(
+        "orthanc",
+        url=own.source.url,
+        username=own.source.username,
+        password=resolve_secret(password) if password else None,
+        verify=own.source.verify,
+        timeout=own.source.timeout,
+        attempts=own.source.attempts,
+        connections=own.source.connections,
+    )
+
+
+def factory_named(name: str) -> PartsFactory:
+    """The factory behind `module:function`, the form in which workers are told of it."""
+    module, _, function = name.partition(":")
+    return cast(PartsFactory, getattr(import_module(module), function))

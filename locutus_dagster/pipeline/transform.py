@@ -1,0 +1,127 @@
+"""Phase 4: the study, de-identified, and the gate that it must pass.
+
+What belongs here: running the engine over an accession and judging its result. What does not: what
+the engine does to an element (`deid/`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from locutus_dagster.deid import StudyDisposition, deidentify_study
+from locutus_dagster.durable_files import atomic_file, sha256_of
+from locutus_dagster.interim import Room
+from locutus_dagster.ledger import Phase
+from locutus_dagster.ledger.work import ArtifactRecord, DispositionCount, WorkItem, digest
+from locutus_dagster.pipeline.extract import HOST
+from locutus_dagster.pipeline.parts import Parts
+
+__all__ = ["DEIDENTIFIED", "Transformed", "expected_fingerprint", "transform"]
+
+DEIDENTIFIED = "deidentified"
+_PLACES_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """What the engine made of a study.
+
+    Attributes:
+        artifact: None when the result must not be delivered; then `blocked` says why.
+    """
+
+    disposition: StudyDisposition
+    artifact: ArtifactRecord | None
+    blocked: str = ""
+
+
+def expected_fingerprint(source_fingerprint: str, item: WorkItem, parts: Parts) -> str:
+    """What a de-identified zip made here and now, from that source study, would be made from."""
+    return digest(
+        source_fingerprint,
+        item.subject_id,
+        parts.policy.fingerprint,
+        parts.pseudonyms.key_id,
+    )
+
+
+def transform(
+    item: WorkItem, raw: ArtifactRecord, room: Room, parts: Parts, run_id: str | None
+) -> Transformed:
+    """De-identify `raw.zip` into `deidentified.zip`, search it for residue, and record it.
+
+    Raises:
+        DeidError: the engine cannot work on this study at all.
+        LedgerError: the result could not be recorded.
+    """
+    with atomic_file(room.deidentified_zip) as stream:
+        disposition = deidentify_study(
+            room.raw_zip,
+            stream,
+            policy=parts.policy,
+            pseudonyms=parts.pseudonyms,
+            subject_id=item.subject_id,
+            known_identifiers=(item.accession_number,),
+        )
+        parts.checkpoint("transform:written")
+    parts.checkpoint("transform:renamed")
+    counts = [
+        DispositionCount(
+            sop_class=str(row["sop_class"]),
+            modality=str(row["modality"]),
+            disposition=str(row["disposition"]),
+            reason=str(row["reason"]),
+            instances=int(row["count"]),
+        )
+        for row in disposition.as_rows()
+    ]
+    blocked = _why_blocked(disposition, raw)
+    if blocked:
+        room.deidentified_zip.unlink()
+        parts.ledger.record_blocked(
+            item.accession_id,
+            counts,
+            policy_fingerprint=disposition.policy_fingerprint,
+            phase=Phase.TRANSFORM,
+            reason=blocked,
+            run_id=run_id,
+        )
+        return Transformed(disposition, None, blocked)
+    sha256, size = sha256_of(room.deidentified_zip)
+    artifact = ArtifactRecord(
+        DEIDENTIFIED,
+        HOST,
+        str(room.deidentified_zip),
+        sha256,
+        size,
+        disposition.delivered,
+        expected_fingerprint(raw.fingerprint, item, parts),
+    )
+    parts.ledger.record_deidentified(
+        item.accession_id,
+        artifact,
+        counts,
+        policy_fingerprint=disposition.policy_fingerprint,
+        study_uid=disposition.study_uid,
+        study_token=disposition.study_token,
+        run_id=run_id,
+    )
+    parts.checkpoint("transform:recorded")
+    return Transformed(disposition, artifact)
+
+
+def _why_blocked(disposition: StudyDisposition, raw: ArtifactRecord) -> str:
+    if disposition.total != raw.instances:
+        return f"{disposition.total} of {raw.instances} instances were accounted for"
+    if not disposition.clean:
+        places = sorted({hit.place for hit in disposition.residue})
+        named = ", ".join(places[:_PLACES_NAMED]) + (" …" if len(places) > _PLACES_NAMED else "")
+        instances = len({hit.instance for hit in disposition.residue})
+        return f"identifiers of the input are left in {instances} instance(s), in {named}"
+    if disposition.delivered == 0:
+        reasons = "; ".join(
+            f"{count} with {reason}"
+            for reason, count in sorted(disposition.withheld_by_reason.items())
+        )
+        return f"every instance was withheld: {reasons}"
+    return ""

@@ -1,0 +1,53 @@
+"""Secret references: a setting that names where a secret is kept instead of holding it.
+
+What belongs here: the small language of references (`env:NAME`, `file:/path`, or the plain value)
+and its resolution. What does not: which setting holds which secret (`settings.py`).
+
+A reference resolves late, at the moment of use, so that a secret is in no settings object, no
+`repr` and no run configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from locutus_dagster.errors import LocutusError
+
+__all__ = ["SecretMissingError", "resolve_secret"]
+
+
+class SecretMissingError(LocutusError):
+    """A secret reference leads nowhere."""
+
+
+def resolve_secret(reference: str) -> str:
+    """Fetch the secret that `reference` points to.
+
+    Args:
+        reference: `env:NAME`, `file:/path` (trailing newline ignored), or the value itself.
+
+    Raises:
+        SecretMissingError: the variable is unset or empty, or the file cannot be read.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind == "env":
+        value = os.environ.get(rest, "")
+        if not value:
+            raise SecretMissingError(
+                f"The secret env:{rest} is not set.",
+                f"Export {rest} in the environment that starts Locutus, or change the reference.",
+            )
+        return value
+    if kind == "file":
+        try:
+            value = Path(rest).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise SecretMissingError(
+                f"The secret file:{rest} cannot be read ({error.strerror}).",
+                "Create the file with mode 0600 for the user who runs Locutus.",
+            ) from None
+        if not value:
+            raise SecretMissingError(f"The secret file:{rest} is empty.", "Write the secret to it.")
+        return value
+    return reference

@@ -1,0 +1,235 @@
+"""Studies out of a folder of DICOM files.
+
+What belongs here: handing out, unharmed, the files that the index attributes to an accession
+number. What does not: finding out which they are (`folder_index.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
+from pathlib import Path
+
+from locutus_dagster.sources.accession import wanted_accession
+from locutus_dagster.sources.base import (
+    FetchReceipt,
+    FoundStudy,
+    InstanceSink,
+    SourceError,
+    SourceUnavailableError,
+    StudyChangedError,
+    StudyIncompleteError,
+)
+from locutus_dagster.sources.folder_index import FolderIndex, IndexedFile, open_regular
+
+__all__ = ["FolderSource"]
+
+_MIB = 1024 * 1024
+_HELD_AT_MOST = 32 * _MIB
+"""Files up to this size are held in memory; larger ones flow through in chunks."""
+_CHUNK = _MIB
+
+
+class FolderSource:
+    """A `StudySource` over a directory tree of DICOM files.
+
+    The tree is brought into the index at the first question (every file's header is read once;
+    later only those of new and changed files). A study that arrives afterwards is found after
+    `refresh()`, or by the next source that opens the index. Files added to the directories that a
+    study already has files in are noticed when it is fetched.
+
+    Args:
+        root: the top directory.
+        index_path: where the index is kept, on a local disk; it holds identifiers, so it and a
+            directory made for it are accessible to their owner only.
+    """
+
+    def __init__(self, root: str | Path, *, index_path: str | Path) -> None:
+        self._root = Path(root).expanduser().resolve()
+        self._index = FolderIndex(self._root, Path(index_path).expanduser())
+        self._fresh = False
+
+    def __repr__(self) -> str:
+        return f"FolderSource({str(self._root)!r})"
+
+    # --- StudySource ---------------------------------------------------------------------------
+
+    def find(self, accession_number: str) -> list[FoundStudy]:
+        """List the studies with exactly this accession number; see `StudySource.find`.
+
+        Raises:
+            SourceError: the accession number is empty, or the index cannot be kept.
+            SourceUnavailableError: the folder cannot be read.
+        """
+        wanted = wanted_accession(accession_number)
+        self._bring_up_to_date()
+        found = []
+        for study_uid in self._index.studies_of(wanted):
+            files = self._index.files_of(wanted, study_uid)
+            found.append(
+                FoundStudy(
+                    source_id=f"{study_uid}\n{wanted}",
+                    instances=len(files),
+                    size=sum(file.size for file in files),
+                    fingerprint=_fingerprint(files),
+                )
+            )
+        return found
+
+    def fetch(self, study: FoundStudy, sink: InstanceSink) -> FetchReceipt:
+        """Write every file of the study to `sink`, in the order of their SOP Instance UIDs.
+
+        Raises:
+            StudyChangedError: a file was added, changed or removed since `find`.
+            StudyIncompleteError: a file of the study, or one beside its files, cannot be read;
+                the latter may well be part of the study.
+            SourceUnavailableError: the folder is no longer there.
+        """
+        self._bring_up_to_date()
+        files = self._unchanged_files(study)
+        hidden = self._index.unreadable_beside(files)
+        if hidden:
+            raise StudyIncompleteError(
+                f"{hidden} files or folders beside the study's files cannot be read, or are DICOM "
+                "too damaged to tell which study they belong to.",
+                "Make them readable, or move them elsewhere if they are not part of the study.",
+            )
+        for file in files:
+            self._write(file, sink)
+        self._unchanged_files(study)
+        return FetchReceipt(
+            instances=len(files),
+            size=sum(file.size for file in files),
+            fingerprint=study.fingerprint,
+        )
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+        self._fresh = False
+
+    # --- beyond the protocol -------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Look through the tree again."""
+        self._index.refresh()
+        self._fresh = True
+
+    def check(self) -> dict[str, object]:
+        """What the folder holds, for a preflight.
+
+        Raises:
+            SourceUnavailableError: the folder cannot be read.
+        """
+        self._bring_up_to_date()
+        return {"kind": "folder", **self._index.counts()}
+
+    @property
+    def unattributed(self) -> int:
+        """How many files belong to no accession number: not DICOM, too damaged, or without one."""
+        self._bring_up_to_date()
+        return self._index.counts()["unattributed"]
+
+    @property
+    def unreadable(self) -> int:
+        """How many files and folders could not be opened."""
+        self._bring_up_to_date()
+        return self._index.counts()["unreadable"]
+
+    @property
+    def headers_read(self) -> int:
+        """How many headers this object read itself; 0 if the index knew everything."""
+        return self._index.headers_read
+
+    # --- within --------------------------------------------------------------------------------
+
+    def _bring_up_to_date(self) -> None:
+        if not self._fresh:
+            self.refresh()
+
+    def _unchanged_files(self, study: FoundStudy) -> list[IndexedFile]:
+        """The study's files, if they still are what `find` saw: in the index, and on the disk."""
+        study_uid, _, accession = study.source_id.partition("\n")
+        before = self._index.files_of(accession, study_uid)
+        self._index.refresh_directories(file.directory for file in before)
+        files = self._index.files_of(accession, study_uid)
+        if _fingerprint(files) != study.fingerprint:
+            self._require_root()
+            raise _changed()
+        for file in files:
+            try:
+                now = os.lstat(self._full(file))
+            except OSError as error:
+                raise self._translated(error) from None
+            if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
+                raise _changed()
+        return files
+
+    def _write(self, file: IndexedFile, sink: InstanceSink) -> None:
+        try:
+            reader = open_regular(self._full(file))
+        except OSError as error:
+            failure = self._translated(error)
+        else:
+            with reader:
+                if file.size > _HELD_AT_MOST:
+                    sink.add(self._chunks(reader, file))
+                else:
+                    sink.add(b"".join(self._chunks(reader, file)))
+            return
+        raise failure
+
+    def _chunks(self, reader: BufferedReader, file: IndexedFile) -> Iterator[bytes]:
+        """The file's bytes; ends normally only if they are those that the index knows."""
+        arrived = 0
+        failure: SourceError | None = None
+        try:
+            while arrived <= file.size and (chunk := reader.read(_CHUNK)):
+                arrived += len(chunk)
+                yield chunk
+            now = os.fstat(reader.fileno())
+            if (arrived, now.st_size, now.st_mtime_ns) != (file.size, file.size, file.mtime_ns):
+                failure = _changed()
+        except OSError as error:
+            failure = self._translated(error)
+        if failure is not None:
+            raise failure
+
+    def _translated(self, error: OSError) -> SourceError:
+        """Our own error for one of the system's, whose text quotes a path."""
+        self._require_root()
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return _changed()
+        return StudyIncompleteError(
+            f"A file of the study cannot be read ({type(error).__name__}, errno {error.errno}).",
+            "Check the permissions of the study's files and the health of the disk or share.",
+        )
+
+    def _require_root(self) -> None:
+        if not self._root.is_dir():
+            raise SourceUnavailableError(
+                "The source folder is no longer there.", "Check that it is mounted, then run again."
+            )
+
+    def _full(self, file: IndexedFile) -> bytes:
+        return os.path.join(os.fsencode(self._root), file.path)  # noqa: PTH118 - bytes
+
+
+def _fingerprint(files: Sequence[IndexedFile]) -> str:
+    """Hex digest over each file's identity, size and modification time."""
+    digest = hashlib.sha256()
+    for line in sorted(
+        b"%s\t%d\t%d\n" % (file.sop_uid.encode() or file.path, file.size, file.mtime_ns)
+        for file in files
+    ):
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def _changed() -> StudyChangedError:
+    return StudyChangedError(
+        "The study changed in the source folder since it was found.",
+        "Run this accession again once the study is complete there.",
+    )

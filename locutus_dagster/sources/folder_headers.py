@@ -1,0 +1,126 @@
+"""What one file of a folder says about the study it belongs to.
+
+What belongs here: reading the few elements that attribute a file, out of whole, cut and odd files
+alike, without a word in any log. What does not: remembering them (`folder_index.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from typing import TYPE_CHECKING
+
+from locutus_dagster.sources.accession import unpadded
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+__all__ = ["DAMAGED", "DICOM", "DICOMDIR", "OTHER", "Header", "read_header"]
+
+DICOM = "dicom"
+"""A file with a study UID or an accession number."""
+DICOMDIR = "dicomdir"
+"""A directory of other files, which are found by themselves."""
+DAMAGED = "damaged"
+"""A file that says it is DICOM but cannot be attributed to any study."""
+OTHER = "other"
+"""Not DICOM at all."""
+
+_ACCESSION_NUMBER = 0x00080050
+_SOP_INSTANCE_UID = 0x00080018
+_STUDY_INSTANCE_UID = 0x0020000D
+_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+_BARE_STARTS = (b"\x02\0", b"\x08\0", b"\0\x08")
+"""How a data set without preamble begins: group 0002 or 0008, in either byte order."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What attributes one file; `kind` is one of this module's constants."""
+
+    kind: str
+    accession: str = ""
+    study_uid: str = ""
+    sop_uid: str = ""
+
+
+def read_header(file: BufferedReader) -> Header:
+    """Read what attributes a file, as far as it can be read.
+
+    Reading stops behind the Study Instance UID, so that a file cut in its pixel data, or anywhere
+    else behind that element, still is attributed: withholding it, visibly, is for the
+    de-identification engine. If the elements are not where they should be, the whole header is
+    searched.
+    """
+    start = file.read(132)
+    marked = start[128:132] == b"DICM"
+    unknown = Header(DAMAGED if marked else OTHER)
+    if not marked and start[:2] not in _BARE_STARTS:
+        return unknown
+    header = unknown
+    with _silent_pydicom():
+        for whole in (False, True):
+            file.seek(0)
+            try:
+                header = _header_of(_parse(file, whole), unknown)
+            except Exception:  # noqa: BLE001 - a damaged file may make the parser raise anything
+                return unknown
+            if header.kind == DICOMDIR or (header.accession and header.study_uid):
+                break
+    return header
+
+
+def _parse(file: BufferedReader, whole: bool) -> FileDataset:
+    import pydicom
+    from pydicom.filereader import read_partial
+
+    tags: list[int] = [_SOP_INSTANCE_UID, _ACCESSION_NUMBER, _STUDY_INSTANCE_UID]
+    if whole:
+        return pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=[*tags])
+    return read_partial(
+        file,
+        stop_when=lambda tag, vr, length: tag > _STUDY_INSTANCE_UID,
+        force=True,
+        specific_tags=[*tags],
+    )
+
+
+def _header_of(dataset: FileDataset, unknown: Header) -> Header:
+    if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == _MEDIA_STORAGE_DIRECTORY:
+        return Header(DICOMDIR)
+    accession = _text(dataset, _ACCESSION_NUMBER)
+    study_uid = _text(dataset, _STUDY_INSTANCE_UID)
+    if not accession and not study_uid:
+        return unknown
+    return Header(DICOM, accession, study_uid, _text(dataset, _SOP_INSTANCE_UID))
+
+
+def _text(dataset: FileDataset, tag: int) -> str:
+    element = dataset.get(tag)
+    if element is None or element.value is None:
+        return ""
+    value = element.value
+    return unpadded(value if isinstance(value, str) else "\\".join(map(str, value)))
+
+
+@contextmanager
+def _silent_pydicom() -> Iterator[None]:
+    """Let pydicom neither warn nor log: both may quote a value or a file name."""
+    from pydicom import config
+
+    logger = logging.getLogger("pydicom")
+    logger.addFilter(_nothing)
+    try:
+        with warnings.catch_warnings(), config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.removeFilter(_nothing)
+
+
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False

@@ -1,0 +1,103 @@
+"""A mounted share, or any directory, as a target (the reference's isilon).
+
+What belongs here: putting a file there so that it is either whole or absent.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from locutus_dagster.durable_files import PART_SUFFIX, sha256_of, sync_folder
+from locutus_dagster.targets.base import Receipt, TargetError
+
+__all__ = ["ShareTarget"]
+
+
+class ShareTarget:
+    """Deliveries as files under `root`.
+
+    Args:
+        root: the mount point; it must exist, so that a share that is not mounted is noticed
+            rather than filled in beneath its mount point.
+    """
+
+    name = "share"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+
+    def check(self) -> None:
+        """Raise `TargetError` unless the root exists and may be written."""
+        if not self.root.is_dir():
+            raise TargetError(
+                f"The share {self.root} is not there.",
+                "Mount it, or create the folder, and run again; finished work is kept.",
+            )
+        probe = self.root / f".locutus-{uuid.uuid4().hex}{PART_SUFFIX}"
+        try:
+            os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            probe.unlink()
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def uri(self, key: str) -> str:
+        """The `file://` address of a key."""
+        return self._path(key).as_uri()
+
+    def put(self, source: Path, key: str, *, sha256: str) -> Receipt:
+        """Copy under a temporary name, fsync, read back, rename."""
+        if not self.root.is_dir():
+            self.check()
+        path = self._path(key)
+        part = path.with_name(f".{path.name}{PART_SUFFIX}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as reader, part.open("wb") as writer:
+                shutil.copyfileobj(reader, writer, 1024 * 1024)
+                writer.flush()
+                os.fsync(writer.fileno())
+            found, size = sha256_of(part)
+            if found != sha256:
+                raise TargetError(
+                    f"The share {self.root} gave back other bytes than it was given.",
+                    "Check its health before running again; nothing was delivered.",
+                )
+            part.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise self._refused(error) from None
+        finally:
+            with suppress(OSError):
+                part.unlink()
+        return Receipt(self.uri(key), found, size)
+
+    def open(self, uri: str) -> BinaryIO:
+        """Open a delivery for reading."""
+        path = Path(uri.removeprefix("file://"))
+        if self.root not in path.parents:
+            raise TargetError("That delivery does not lie on this share.", f"It holds {self.root}.")
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise TargetError(
+                f"The delivery cannot be read from {self.root} ({error.strerror}).",
+                "It may have been moved or withdrawn; the ledger still has its checksum.",
+            ) from None
+
+    def _path(self, key: str) -> Path:
+        path = (self.root / key).absolute()
+        if self.root not in path.parents or ".." in path.parts:
+            raise TargetError("A delivery key leads out of the share.", "Mend the key template.")
+        return path
+
+    def _refused(self, error: OSError) -> TargetError:
+        return TargetError(
+            f"The share {self.root} does not take files ({error.strerror}).",
+            "Check that it is mounted writable and has space, then run again; "
+            "finished work is kept.",
+        )

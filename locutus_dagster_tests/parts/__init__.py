@@ -1,0 +1,82 @@
+"""Real servers for tests of several rooms, and what starting any of them takes.
+
+What belongs in this file: programs that may be missing, free ports, child processes; nothing that
+knows one server. Each server has a module of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+__all__ = ["ServerProcess", "free_port", "missing", "wait_until"]
+
+
+def missing(what: str, remedy: str) -> NoReturn:
+    """Skip the test because a program is missing; in CI, where it must be there, fail."""
+    message = f"{what} is not installed: {remedy}"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    """A loopback TCP port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait, with a bound, until `ready` says yes."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
+        time.sleep(0.02)
+
+
+class ServerProcess:
+    """One child process, ended by its own id and reaped, at the latest when the interpreter ends.
+
+    It leads a process group of its own, so that its children end with it, and a Ctrl-C meant for
+    pytest does not reach it before the tests have cleaned up.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        atexit.register(self.kill)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = 15.0) -> None:
+        """Ask it to end; after `seconds` make it."""
+        if self.running:
+            self._process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once, with its children."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
+        atexit.unregister(self.kill)
