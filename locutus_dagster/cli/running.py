@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from pathlib import Path
+from urllib.parse import unquote
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +22,7 @@ from locutus_dagster.settings import Settings
 
 __all__ = ["run_and_show", "show_table"]
 
+_WIDE = 400  # columns; lines are only as long as they need to be
 _LOOK_EVERY = 0.25  # seconds between two looks at the ledger
 _SETTLED = (State.DELIVERED, State.PENDING, State.AMBIGUOUS, State.FAILED)
 _COLOURS = {State.DELIVERED: "green", State.PENDING: "yellow", State.LOADED: "dim"}
@@ -95,13 +98,13 @@ def show_table(ledger: Ledger, items: list[WorkItem], out: Console, accessions: 
         table.add_column(column)
     for column in ("delivered", "withheld"):
         table.add_column(column, justify="right")
-    table.add_column("where the zip lies", overflow="fold")
+    table.add_column("where the zip lies, or why not")
     for item in items:
         delivered = item.state is State.DELIVERED
         where = item.reason
         if delivered:
             last = ledger.deliveries(item.accession_id)[-1]
-            where = last.uri.removeprefix("file://")
+            where = _near(last.uri)
         colour = _COLOURS.get(item.state, "red")
         shown = status(item.state, item.phase, "…" if item.state is State.FAILED else "")
         table.add_row(
@@ -113,10 +116,20 @@ def show_table(ledger: Ledger, items: list[WorkItem], out: Console, accessions: 
             escape(where),
         )
     out.print()
-    out.print(table, soft_wrap=out.width > 160)
+    # As wide as it needs to be: a path that is folded into a narrow column cannot be copied.
+    wide = Console(file=out.file, width=_WIDE, force_terminal=out.is_terminal)
+    wide.print(table)
     counts = Counter(item.state for item in items)
     totals = ", ".join(f"{count} {state.value}" for state, count in counts.items())
     out.print(f"\n{len(items)} accessions: {totals}.", highlight=False)
+
+
+def _near(uri: str) -> str:
+    """A local delivery's path, as seen from here where that is shorter."""
+    if not uri.startswith("file://"):
+        return uri
+    path = Path(unquote(uri.removeprefix("file://")))
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 class _Watch:

@@ -18,7 +18,15 @@ import dagster as dg
 from pydantic import Field
 
 from locutus_dagster import __version__
-from locutus_dagster.defs.names import GATE, chain_keys, scoped
+from locutus_dagster.defs.names import (
+    GATE,
+    INTERIM,
+    SUMMARY,
+    TARGET,
+    chain_keys,
+    io_keys,
+    scoped,
+)
 from locutus_dagster.defs.partitions import accession_partitions, register_partitions
 from locutus_dagster.defs.plans import plan, withdraw_plan
 from locutus_dagster.defs.resources import EngineResource
@@ -39,7 +47,6 @@ from locutus_dagster.settings import Settings
 
 __all__ = ["ChainConfig", "chain_asset"]
 
-_INTERIM, _TARGET, _SUMMARY = "interim_zip_io", "target_io", "summary_io"
 _DESCRIPTIONS = {
     Artifact.RAW: (
         "The study as the research PACS gave it, in the private interim store. Identified. The "
@@ -60,10 +67,10 @@ _KINDS = {
     Artifact.SUMMARY: {"table"},
 }
 _IO = {
-    Artifact.RAW: _INTERIM,
-    Artifact.DEIDENTIFIED: _INTERIM,
-    Artifact.DELIVERED: _TARGET,
-    Artifact.SUMMARY: _SUMMARY,
+    Artifact.RAW: INTERIM,
+    Artifact.DEIDENTIFIED: INTERIM,
+    Artifact.DELIVERED: TARGET,
+    Artifact.SUMMARY: SUMMARY,
 }
 
 
@@ -79,11 +86,6 @@ class ChainConfig(dg.Config):
     manifest: str | None = Field(
         default=None, description="The name of a manifest that has been loaded before."
     )
-
-
-def io_keys(workspace: str) -> dict[str, str]:
-    """The resource keys of a workspace's IO managers, by kind."""
-    return {kind: f"{workspace}__{kind}" for kind in (_INTERIM, _TARGET, _SUMMARY)}
 
 
 def chain_asset(workspace: str, settings: Settings) -> dg.AssetsDefinition:
@@ -166,7 +168,7 @@ class _Step:
         batch = self.engine.batch(self.workspace, self.context.run_id)
         if batch.settings.keep_interim_files:
             self.context.log.warning(
-                "LOCUTUS_KEEP_INTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "
+                "LOCUTUS_KEEPINTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "
                 "deletes them. Switch it off when the debugging is done.",
                 batch.settings.scratch_dir,
             )

@@ -11,13 +11,13 @@ from typing import Any
 
 import dagster as dg
 
-from locutus_dagster.defs.assets import chain_asset, io_keys
+from locutus_dagster.defs.assets import chain_asset
 from locutus_dagster.defs.io_managers import (
     InterimZipIOManager,
     SummaryIOManager,
     TargetIOManager,
 )
-from locutus_dagster.defs.names import chain_keys, scoped
+from locutus_dagster.defs.names import INTERIM, SUMMARY, TARGET, chain_keys, io_keys, scoped
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.settings import Settings, load_settings
 
@@ -48,7 +48,6 @@ def build_defs(
 def _workspace_defs(workspace: str, settings: Settings, engine: EngineResource) -> dg.Definitions:
     keys = list(chain_keys(workspace).values())
     io = io_keys(workspace)
-    managers = (InterimZipIOManager, TargetIOManager, SummaryIOManager)
     process_manifest = dg.define_asset_job(
         scoped(workspace, "process_manifest"),
         selection=dg.AssetSelection.assets(*keys),
@@ -59,7 +58,8 @@ def _workspace_defs(workspace: str, settings: Settings, engine: EngineResource) 
         assets=[chain_asset(workspace, settings)],
         jobs=[process_manifest],
         resources={
-            key: manager(engine, workspace)
-            for key, manager in zip(io.values(), managers, strict=True)
+            io[INTERIM]: InterimZipIOManager(engine, workspace),
+            io[TARGET]: TargetIOManager(engine, workspace),
+            io[SUMMARY]: SummaryIOManager(engine, workspace),
         },
     )

@@ -10,10 +10,23 @@ import dagster as dg
 
 from locutus_dagster.pipeline.outcomes import Artifact
 
-__all__ = ["DEFAULT_WORKSPACE", "GATE", "asset_key", "chain_keys", "partitions_name", "scoped"]
+__all__ = [
+    "DEFAULT_WORKSPACE",
+    "GATE",
+    "INTERIM",
+    "SUMMARY",
+    "TARGET",
+    "asset_key",
+    "chain_keys",
+    "io_keys",
+    "partitions_name",
+    "scoped",
+]
 
 DEFAULT_WORKSPACE = "default"
 GATE = "no_identifier_left"
+# The kinds of IO managers that a workspace has.
+INTERIM, TARGET, SUMMARY = "interim_zip_io", "target_io", "summary_io"
 
 
 def asset_key(workspace: str, artifact: Artifact) -> dg.AssetKey:
@@ -29,6 +42,11 @@ def chain_keys(workspace: str) -> dict[Artifact, dg.AssetKey]:
 def partitions_name(workspace: str) -> str:
     """The name of the workspace's dynamic partitions."""
     return f"accessions__{workspace}"
+
+
+def io_keys(workspace: str) -> dict[str, str]:
+    """The resource keys of a workspace's IO managers, by kind."""
+    return {kind: f"{workspace}__{kind}" for kind in (INTERIM, TARGET, SUMMARY)}
 
 
 def scoped(workspace: str, name: str) -> str:

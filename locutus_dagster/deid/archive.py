@@ -71,7 +71,7 @@ class RawZip:
             raise _unreadable() from None
         self._view = memoryview(self._map)
 
-    def __enter__(self) -> RawZip:
+    def __enter__(self) -> RawZip:  # noqa: PYI034 - typing.Self is younger than Python 3.10
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,7 +144,7 @@ class RawZip:
 
     def _to_spool(self, chunks: Iterable[bytes]) -> memoryview:
         if self._spool is None:
-            self._spool = tempfile.TemporaryFile(dir=self._folder)
+            self._spool = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed on exit
         start = -(-self._spool.seek(0, 2) // mmap.ALLOCATIONGRANULARITY)
         start *= mmap.ALLOCATIONGRANULARITY  # maps begin at page borders
         self._spool.seek(start)
@@ -176,6 +176,10 @@ def _pieces(parts: Iterable[bytes | memoryview]) -> Iterator[Any]:
                 yield part[start : start + _CHUNK]
 
 
+def _compressor() -> Any:
+    return isal_zlib.compressobj(level=COMPRESSION_LEVEL, wbits=-15)
+
+
 def write_zip(
     members: Iterable[tuple[str, list[bytes | memoryview]]],
     out: BinaryIO,
@@ -197,7 +201,7 @@ def write_zip(
     for chunk in stream_zip(
         entries,
         chunk_size=_CHUNK,
-        get_compressobj=lambda: isal_zlib.compressobj(level=COMPRESSION_LEVEL, wbits=-15),
+        get_compressobj=_compressor,
         extended_timestamps=False,  # they are written in local time
     ):
         out.write(chunk)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pydicom.uid import UID_dictionary
-
+from locutus_dagster.deid.dictionary import SOP_CLASSES
 from locutus_dagster.deid.part10 import Instance
 from locutus_dagster.deid.policy import Policy
 from locutus_dagster.deid.transform import PIXEL_TAGS
@@ -35,9 +34,7 @@ _IMAGE_NAME = re.compile(r"Image Storage( - For (Presentation|Processing))?$")
 #: included. Segmentations, presentation states, documents, reports, waveforms and private
 #: classes are not among them.
 IMAGE_STORAGE_CLASSES: frozenset[str] = frozenset(
-    uid
-    for uid, (name, kind, *_) in UID_dictionary.items()
-    if kind == "SOP Class" and _IMAGE_NAME.search(name)
+    uid for uid, name in SOP_CLASSES.items() if _IMAGE_NAME.search(name)
 )
 
 

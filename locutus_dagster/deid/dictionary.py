@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import hashlib
 
-from pydicom.datadict import DicomDictionary
-from pydicom.uid import UID_dictionary
+# The same objects as pydicom.datadict.DicomDictionary and pydicom.uid.UID_dictionary, taken from
+# where they are defined.
+from pydicom._dicom_dict import DicomDictionary
+from pydicom._uid_dict import UID_dictionary
 
 __all__ = [
     "ALLOWED_VRS",
     "CLASS_LIKE_UIDS",
     "LONG_VRS",
     "SHORT_VRS",
+    "SOP_CLASSES",
+    "TRANSFER_SYNTAXES",
     "UNDEFINED",
     "VR_OF",
     "WELL_KNOWN_UIDS",
@@ -26,15 +30,13 @@ __all__ = [
 #: The length that says "until the delimiter" (PS3.5 7.1.1).
 UNDEFINED = 0xFFFFFFFF
 
+_SHORT = "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US"
+_LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
+
 #: Explicit VRs with a 16-bit length (PS3.5 Table 7.1-2), by their two bytes.
-SHORT_VRS: dict[bytes, str] = {
-    vr.encode(): vr
-    for vr in "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
-}
+SHORT_VRS: dict[bytes, str] = {vr.encode(): vr for vr in _SHORT.split()}
 #: Explicit VRs with two reserved bytes and a 32-bit length (PS3.5 Table 7.1-1).
-LONG_VRS: dict[bytes, str] = {
-    vr.encode(): vr for vr in "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
-}
+LONG_VRS: dict[bytes, str] = {vr.encode(): vr for vr in _LONG.split()}
 
 
 def _allowed(entry: str) -> tuple[str, ...]:
@@ -55,6 +57,15 @@ VR_OF: dict[int, str] = {tag: vrs[0] for tag, vrs in ALLOWED_VRS.items()}
 
 #: Every UID that PS3.6 Annex A registers: it names a concept, never a patient's object.
 WELL_KNOWN_UIDS: frozenset[str] = frozenset(UID_dictionary)
+
+#: Registered SOP classes, UID -> name (PS3.6 Table A-1), retired ones included.
+SOP_CLASSES: dict[str, str] = {
+    uid: entry[0] for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class"
+}
+#: Registered transfer syntaxes.
+TRANSFER_SYNTAXES: frozenset[str] = frozenset(
+    uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"
+)
 
 #: UI attributes that name a class, a code system or an encoding rather than an object: their
 #: values stay even where they are not registered (private SOP classes, local code systems).

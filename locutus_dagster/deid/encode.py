@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from locutus_dagster.deid.dictionary import LONG_VRS
 from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.policy import ENGINE_VERSION
 
@@ -55,8 +56,8 @@ DUMMIES: dict[str, bytes] = {
     "UV": bytes(8),
 }
 
-_LONG = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-_NUL_PADDED = frozenset("OB UI UN".split())
+_LONG = frozenset(LONG_VRS.values())
+_NUL_PADDED = frozenset({"OB", "UI", "UN"})
 
 
 class Encoder:

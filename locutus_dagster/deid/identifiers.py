@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
@@ -22,21 +23,39 @@ from locutus_dagster.deid.part10 import Instance
 
 __all__ = ["Found", "Identifiers"]
 
-_KEYWORDS = """
-AccessionNumber AdmissionID FillerOrderNumberImagingServiceRequest
-FillerOrderNumberProcedure InsurancePlanIdentification
-MedicalRecordLocator OrderCallbackPhoneNumber OtherPatientIDs PatientAddress PatientBirthDate
-OrderCallbackTelecomInformation PatientID PatientTelecomInformation PatientTelephoneNumbers
-PerformedProcedureStepID PersonAddress PersonTelecomInformation PersonTelephoneNumbers PlacerOrderNumberImagingServiceRequest
-PlacerOrderNumberProcedure ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers
-RequestedProcedureID ScheduledProcedureStepID ServiceEpisodeID StudyID
-FillerOrderNumberImagingServiceRequestRetired PlacerOrderNumberImagingServiceRequestRetired
-""".split()
+_KEYWORDS = (
+    "AccessionNumber",
+    "AdmissionID",
+    "FillerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequestRetired",
+    "FillerOrderNumberProcedure",
+    "InsurancePlanIdentification",
+    "MedicalRecordLocator",
+    "OrderCallbackPhoneNumber",
+    "OrderCallbackTelecomInformation",
+    "OtherPatientIDs",
+    "PatientAddress",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientTelecomInformation",
+    "PatientTelephoneNumbers",
+    "PerformedProcedureStepID",
+    "PersonAddress",
+    "PersonTelecomInformation",
+    "PersonTelephoneNumbers",
+    "PlacerOrderNumberImagingServiceRequest",
+    "PlacerOrderNumberImagingServiceRequestRetired",
+    "PlacerOrderNumberProcedure",
+    "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers",
+    "RequestedProcedureID",
+    "ScheduledProcedureStepID",
+    "ServiceEpisodeID",
+    "StudyID",
+)
 
 _TAGS: dict[int, str] = {
-    tag: keyword
-    for keyword in _KEYWORDS
-    if (tag := tag_for_keyword(keyword)) is not None
+    tag: keyword for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None
 }
 _CHARSET = 0x00080005
 _LOOKED_AT = frozenset({*_TAGS, _CHARSET})
@@ -153,10 +172,8 @@ def _decode(raw: bytes, codecs: tuple[str, ...]) -> str:
     """Decode with the codec that fits; with none, every byte stands for itself."""
     # Codecs of code extensions come last in the value and understand the first one's bytes, too.
     for codec in reversed(codecs):
-        try:
+        with suppress(UnicodeDecodeError, LookupError):
             return raw.decode(codec)
-        except (UnicodeDecodeError, LookupError):
-            continue
     return raw.decode("latin-1")
 
 

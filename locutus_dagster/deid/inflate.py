@@ -7,6 +7,7 @@ not: zip archives (`archive.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from isal import isal_zlib
 
@@ -15,6 +16,7 @@ from locutus_dagster.deid.faults import UnreadableError
 __all__ = ["inflate_bounded", "inflate_chunks"]
 
 _CHUNK = 1 << 20
+_DAMAGED: Any = isal_zlib.error  # isal's stubs do not say that it is an exception
 _INPUT = 1 << 18
 #: What is promised to be no larger than this is inflated in one go, which is a third faster.
 _ONE_GO = 8 << 20
@@ -35,7 +37,7 @@ def inflate_chunks(data: bytes | memoryview, limit: int) -> Iterator[bytes]:
         room = min(most, limit - total + 1)
         try:
             chunk: bytes = inflater.decompress(pending[:step], room)
-        except isal_zlib.error:
+        except _DAMAGED:
             raise UnreadableError("damaged deflate stream") from None
         pending = pending[min(step, len(pending)) - len(inflater.unconsumed_tail) :]
         total += len(chunk)

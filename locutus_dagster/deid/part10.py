@@ -10,10 +10,8 @@ import operator
 from bisect import bisect_left
 from struct import Struct
 
-from pydicom.uid import UID_dictionary
-
 from locutus_dagster.deid.codec import FRAGMENTS, PIXEL_DATA, Buffer, Element, Walker
-from locutus_dagster.deid.dictionary import LONG_VRS, SHORT_VRS
+from locutus_dagster.deid.dictionary import LONG_VRS, SHORT_VRS, TRANSFER_SYNTAXES
 from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.inflate import inflate_bounded
 
@@ -118,7 +116,7 @@ def open_instance(data: Buffer) -> Instance:
         inflated = inflate_bounded(data[pos:], MAX_DEFLATED_DATA_SET)
         return Instance(inflated, 0, _EXPLICIT_LITTLE, explicit=True, little=True)
     if (
-        UID_dictionary.get(transfer_syntax, ("", ""))[1] != "Transfer Syntax"
+        transfer_syntax not in TRANSFER_SYNTAXES
         or transfer_syntax in _REFUSED
         or transfer_syntax.startswith(_OTHER_ENCODINGS)
     ):

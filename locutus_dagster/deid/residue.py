@@ -13,6 +13,7 @@ searched: its bytes are samples. Encapsulated pixel data is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick
@@ -34,7 +35,9 @@ _SHORTEST_UID = 10
 _BINARY_BYTES = 6
 #: In numeric text only tokens of at least this many digits count: 1000 is a repetition time.
 _NUMERIC_DIGITS = 6
-_BINARY_VRS = frozenset("AT FD FL OB OD OF OL OV OW SL SS SV UL UN US UV".split())
+_BINARY_VRS = frozenset(
+    ("AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV")
+)
 _WINDOW = 1 << 20
 #: What the engine itself writes: whoever is called "Anonymou" is not found again in "Anonymous".
 _DUMMIES = frozenset(dummy.lower() for dummy in DUMMIES.values())
@@ -167,8 +170,6 @@ def _encoded(text: str, codecs: tuple[str, ...]) -> Iterator[tuple[bytes, int]]:
     cases = {text} if text.isascii() else {text, text.lower(), text.upper(), text.title()}
     for case in cases:
         for codec in {"utf-8", "latin-1", *codecs} if not text.isascii() else {"ascii"}:
-            try:
+            with suppress(UnicodeEncodeError, LookupError):
                 yield case.encode(codec).lower(), 1
-            except (UnicodeEncodeError, LookupError):
-                continue
         yield case.encode("utf-16-le", "replace").lower(), 2

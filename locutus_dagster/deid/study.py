@@ -4,8 +4,10 @@ What belongs here: the order of work over the instances of a study. What does no
 is done; each has its module.
 
 Two passes. The first reads every member's headers, turns away what cannot be delivered, and
-collects the study's identifiers from all of them. The second transforms one instance after the
-other, searches its output for all of those identifiers, and writes it.
+collects the study's identifiers from all of them. The second searches each transformed instance
+for all of those identifiers, and writes it. The transformation itself is done while the first
+pass has the elements at hand, and again in the second where that would hold too much memory; a
+policy whose rules need all identifiers of the study would keep nothing in the first.
 """
 
 from __future__ import annotations
@@ -16,10 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom.uid import UID_dictionary
-
 from locutus_dagster.deid.archive import RawZip, write_zip
 from locutus_dagster.deid.bouncers import bounce
+from locutus_dagster.deid.dictionary import SOP_CLASSES
 from locutus_dagster.deid.disposition import (
     Disposition,
     InstanceDisposition,
@@ -32,13 +33,13 @@ from locutus_dagster.deid.part10 import Instance, open_instance
 from locutus_dagster.deid.policy import Policy
 from locutus_dagster.deid.pseudonyms import Pseudonyms
 from locutus_dagster.deid.residue import ResidueScan
-from locutus_dagster.deid.transform import StudyTransform
+from locutus_dagster.deid.transform import Output, StudyTransform
 
 __all__ = ["check_subject_id", "deidentify_study"]
 
-#: Walked headers are kept for the second pass up to this many elements a study (about 25 MB);
-#: beyond, an instance is walked twice.
-_KEPT_ELEMENTS = 100_000
+#: What the first pass has transformed is kept for the second up to this many bytes a study, large
+#: values not counted, which are views into the raw zip; beyond, an instance is done twice.
+_KEPT_BYTES = 32 << 20
 
 _SUBJECT = re.compile(r"[ !-<>-\[\]_-~]{1,64}")  # printable ASCII without = \ ^
 
@@ -64,13 +65,11 @@ class _Member:
     modality: str = ""
     series: str = ""
     reason: str = ""
-    instance: Instance | None = None
+    output: Output | None = None
 
     def disposition(self) -> InstanceDisposition:
         outcome = Disposition.WITHHELD if self.reason else Disposition.CLEAN
-        return InstanceDisposition(
-            self.name, self.sop_class, self.modality, outcome, self.reason
-        )
+        return InstanceDisposition(self.name, self.sop_class, self.modality, outcome, self.reason)
 
 
 def check_subject_id(subject_id: str) -> str:
@@ -136,7 +135,7 @@ class _Study:
         self._raw = raw
         self._policy = policy
         self._pseudonyms = pseudonyms
-        self._subject = subject
+        self._transform = StudyTransform(policy, pseudonyms, subject)
         self._progress = progress
         self._members: list[_Member] = []
         self._residue: list[ResidueHit] = []
@@ -181,19 +180,18 @@ class _Study:
                 continue
             try:
                 instance = open_instance(data)
+                identifiers.add(instance)
+                self._describe(member, instance, seen)
+                if not member.reason and kept < _KEPT_BYTES:
+                    member.output = self._transform.apply(instance, member.sop_class)
+                    kept += member.output.held
             except UnreadableError as error:
                 member.reason = f"unreadable: {error.code}"
-                continue
-            identifiers.add(instance)
-            self._describe(member, instance, seen)
-            if not member.reason and kept < _KEPT_ELEMENTS:
-                kept += len(instance.elements)
-                member.instance = instance
 
     def _describe(self, member: _Member, instance: Instance, seen: set[str]) -> None:
         """Note what the report says about an instance, and whether it is withheld."""
         sop_class = instance.text(0x00080016)
-        registered = UID_dictionary.get(sop_class, ("", ""))[1] == "SOP Class"
+        registered = sop_class in SOP_CLASSES
         member.sop_class = sop_class if registered else "unregistered" if sop_class else ""
         modality = instance.text(0x00080060).upper()
         member.modality = modality if not modality or modality in _MODALITIES else "other"
@@ -217,19 +215,18 @@ class _Study:
     ) -> Iterator[tuple[str, list[bytes | memoryview]]]:
         """Transform, search and yield what is delivered, one instance at a time."""
         scan = ResidueScan(identifiers)
-        transform = StudyTransform(self._policy, self._pseudonyms, self._subject)
         folder = self._pseudonyms.study_token(self._study_uid)
         series_names: dict[str, str] = {}
         total = len(self._members)
         for index, member in enumerate(self._members):
-            if not member.reason:
+            output, member.output = member.output, None
+            if not member.reason and output is None:
                 try:
-                    instance = member.instance or open_instance(self._raw.read(index))
-                    output = transform.apply(instance, member.sop_class)
+                    instance = open_instance(self._raw.read(index))
+                    output = self._transform.apply(instance, member.sop_class)
                 except UnreadableError as error:
                     member.reason = f"unreadable: {error.code}"
-            if not member.reason:
-                member.instance = None
+            if output is not None:
                 for place in scan.places(output):
                     self._residue.append(ResidueHit(member.name, place))
                 self._size_out += output.size

@@ -90,6 +90,13 @@ class Output:
         """Size of the file in bytes."""
         return len(self.meta) + sum(len(segment.data) for segment in self.segments)
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that the output holds; large values are views and not counted."""
+        return len(self.meta) + sum(
+            len(segment.data) for segment in self.segments if segment.tag is None
+        )
+
 
 class UidMap:
     """Raw UI values and what takes their place, for one study."""
@@ -151,10 +158,22 @@ class StudyTransform:
 
 
 class _Encoding:
-    """The policy in one encoding: decisions as bytes."""
+    """The policy in one encoding: decisions as bytes.
+
+    Args:
+        dummies: whether this is the inside of a sequence that the profile replaces by a dummy.
+            Such a sequence stays a valid one of its kind, and nothing that it says survives: the
+            code of a person, say, whose value and meaning no rule names for themselves.
+    """
 
     def __init__(
-        self, policy: Policy, uids: UidMap, subject: bytes, explicit: bool, little: bool
+        self,
+        policy: Policy,
+        uids: UidMap,
+        subject: bytes,
+        explicit: bool,
+        little: bool,
+        dummies: bool = False,
     ) -> None:
         self._policy = policy
         self._uids = uids
@@ -165,7 +184,11 @@ class _Encoding:
         # Sequences inside UN are written in implicit VR little endian, whatever surrounds them.
         self._unknown = self
         if explicit or not little:
-            self._unknown = _Encoding(policy, uids, subject, explicit=False, little=True)
+            self._unknown = _Encoding(policy, uids, subject, False, True, dummies)
+        self._dummies = dummies
+        self._dummy = self
+        if not dummies:
+            self._dummy = _Encoding(policy, uids, subject, explicit, little, dummies=True)
         element = self._encoder.element
         self._name = element(_PATIENT_NAME, "PN", subject)
         self._id = element(_PATIENT_ID, "LO", subject)
@@ -305,7 +328,9 @@ class _Encoding:
         if items is None:
             # Declared UN, and not a sequence after all: nobody can vouch for it.
             return _GONE
-        inner = self._unknown if vr == "UN" else self
+        inner = self._dummy if self._policy.action(tag) is Action.DUMMY else self
+        if vr == "UN":
+            inner = inner._unknown
         changed = False
         rebuilt = []
         for elements in items:
@@ -342,11 +367,10 @@ class _Encoding:
             return element(tag, standard, b"")
         plausible = vr in allowed or vr == "UN"
         if standard == "SQ":
-            # A dummy sequence is the sequence itself, cleaned: valid, and free of what the rules
-            # remove. An attribute that is no sequence where it should be one cannot be cleaned.
+            # An attribute that is no sequence where it should be one cannot be cleaned.
             return _RECURSE if plausible else _GONE
-        if standard == "UI" and tag not in CLASS_LIKE_UIDS or action is Action.UID:
+        if action is Action.UID or (standard == "UI" and tag not in CLASS_LIKE_UIDS):
             return _MAP_UIDS
-        if action is Action.DUMMY:
+        if action is Action.DUMMY or (self._dummies and tag not in CLASS_LIKE_UIDS):
             return element(tag, standard, DUMMIES[standard])
         return _KEEP if plausible else _GONE

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from typing import cast
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Phase, State
@@ -107,9 +108,8 @@ class Batch:
                 worker.stop()
 
     def _listen(self, parts: Parts, workers: list[_Worker]) -> Iterator[Outcome]:
-        by_connection = {worker.connection: worker for worker in workers}
-        for connection in wait(list(by_connection)):
-            worker = by_connection[connection]  # type: ignore[index]
+        speaking = wait([worker.connection for worker in workers])
+        for worker in [worker for worker in workers if worker.connection in speaking]:
             try:
                 message = worker.connection.recv()
             except (EOFError, ConnectionResetError):
@@ -124,7 +124,7 @@ class Batch:
             elif message == DONE:
                 worker.busy_with = None
             else:
-                yield message
+                yield cast(Outcome, message)
 
     def _bury(self, parts: Parts, worker: _Worker) -> Iterator[Outcome]:
         """Account for the accession that a dead worker had in hand."""
@@ -180,7 +180,7 @@ class _Worker:
     """One worker process, its connection, and the accession that it has in hand."""
 
     process: subprocess.Popen[bytes]
-    connection: Connection  # type: ignore[type-arg]
+    connection: Connection[object, object]
     ready: bool = False
     busy_with: str | None = None
 

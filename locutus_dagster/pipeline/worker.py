@@ -14,6 +14,7 @@ import signal
 import sys
 import warnings
 from multiprocessing.connection import Connection
+from typing import Any
 
 from locutus_dagster.errors import LocutusError, describe_unexpected
 
@@ -26,14 +27,14 @@ def main(descriptor: int) -> None:
     """Serve work until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     warnings.simplefilter("ignore")
-    connection: Connection[object, object] = Connection(descriptor)
+    connection: Connection[Any, Any] = Connection(descriptor)
     try:
         _serve(connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent has gone
 
 
-def _serve(connection: Connection) -> None:  # type: ignore[type-arg]
+def _serve(connection: Connection[Any, Any]) -> None:
     factory_name, settings, workspace, run_id = connection.recv()
     # Imported here, so that the parent's connection is up before the slower imports start.
     from locutus_dagster.pipeline.chain import process_accession

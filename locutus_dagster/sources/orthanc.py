@@ -274,9 +274,8 @@ class OrthancSource:
             stop=tenacity.stop_any(
                 tenacity.stop_after_attempt(self._attempts), tenacity.stop_when_event_set(halt)
             ),
-            wait=tenacity.wait_exponential_jitter(
-                initial=self._backoff, max=_LONGEST_WAIT, jitter=self._backoff
-            ),
+            wait=tenacity.wait_exponential(multiplier=self._backoff, max=_LONGEST_WAIT)
+            + tenacity.wait_random(0, self._backoff),
             sleep=tenacity.sleep_using_event(halt),
             retry=tenacity.retry_if_exception_type(_TransientError),
             reraise=True,
