@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from locutus_dagster.ledger import Ledger, LedgerError, State, WorkItem
 from locutus_dagster.ledger.states import status
@@ -25,6 +26,10 @@ __all__ = ["run_and_show", "show_table"]
 _WIDE = 400  # columns; lines are only as long as they need to be
 _LOOK_EVERY = 0.25  # seconds between two looks at the ledger
 _SETTLED = (State.DELIVERED, State.PENDING, State.AMBIGUOUS, State.FAILED)
+_WHY_NOT = {
+    State.LOADED: "not looked for yet",
+    State.PENDING: "the source holds no study for it yet",
+}
 _COLOURS = {State.DELIVERED: "green", State.PENDING: "yellow", State.LOADED: "dim"}
 
 
@@ -101,7 +106,7 @@ def show_table(ledger: Ledger, items: list[WorkItem], out: Console, accessions: 
     table.add_column("where the zip lies, or why not")
     for item in items:
         delivered = item.state is State.DELIVERED
-        where = item.reason
+        where = item.reason or _WHY_NOT.get(item.state, "")
         if delivered:
             last = ledger.deliveries(item.accession_id)[-1]
             where = _near(last.uri)
@@ -117,8 +122,11 @@ def show_table(ledger: Ledger, items: list[WorkItem], out: Console, accessions: 
         )
     out.print()
     # As wide as it needs to be: a path that is folded into a narrow column cannot be copied.
-    wide = Console(file=out.file, width=_WIDE, force_terminal=out.is_terminal)
-    wide.print(table)
+    wide = Console(width=_WIDE, force_terminal=out.is_terminal)
+    with wide.capture() as captured:
+        wide.print(table)
+    for line in captured.get().splitlines():
+        out.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
     counts = Counter(item.state for item in items)
     totals = ", ".join(f"{count} {state.value}" for state, count in counts.items())
     out.print(f"\n{len(items)} accessions: {totals}.", highlight=False)

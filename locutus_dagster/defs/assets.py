@@ -165,7 +165,7 @@ class _Step:
 
     def run(self, config: ChainConfig) -> Iterator[Any]:
         partition_keys = self._partition_keys(config)
-        batch = self.engine.batch(self.workspace, self.context.run_id)
+        batch = self.engine.batch(self.workspace, self.context.run.run_id)
         if batch.settings.keep_interim_files:
             self.context.log.warning(
                 "LOCUTUS_KEEPINTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "

@@ -24,7 +24,7 @@ def plan(
     context: dg.AssetExecutionContext, keys: Iterable[dg.AssetKey], partition_keys: Iterable[str]
 ) -> None:
     """Announce that this run will materialize `keys` for each partition."""
-    _report(context, context.run_id, context.job_name, keys, partition_keys)
+    _report(context, context.run.run_id, context.run.job_name, keys, partition_keys)
 
 
 def withdraw_plan(
@@ -42,7 +42,7 @@ def _report(
     partition_keys: Iterable[str],
 ) -> None:
     wanted = list(keys)
-    step = context.op_handle.name
+    step = context.op_execution_context.op_handle.name
     for partition_key in partition_keys:
         for key in wanted:
             event = dg.DagsterEvent.build_asset_materialization_planned_event(

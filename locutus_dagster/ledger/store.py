@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, delete, event, func, inspect, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -137,8 +138,9 @@ class Ledger:
     def ensure_workspace(self, name: str) -> None:
         """Register the workspace unless it is known."""
         with self.session() as session:
-            if session.get(Workspace, name) is None:
-                session.add(Workspace(name=name))
+            # Another process may register it at this moment; either will do.
+            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+            session.execute(dialect.insert(Workspace).values(name=name).on_conflict_do_nothing())
 
     def workspace_key_id(self, name: str) -> str | None:
         """The identifier of the secret that this workspace's pseudonyms were made with."""

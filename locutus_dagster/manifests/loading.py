@@ -17,7 +17,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow
+from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.store import Ledger
 from locutus_dagster.manifests.reading import (
@@ -80,7 +80,7 @@ def load_manifest(
             loaded under that name.
     """
     chosen = name or path.stem
-    if not _NAME.match(chosen):
+    if not _NAME.fullmatch(chosen):
         raise ManifestError(
             "The manifest's name will not do: use up to 60 letters, digits, dot, dash or "
             "underscore, the first a letter or digit.",
@@ -90,6 +90,8 @@ def load_manifest(
     keys = tuple(partition_key(chosen, row.number) for row in manifest.rows)
     ledger.ensure_workspace(workspace)
     with ledger.session() as session:
+        # One load of a workspace at a time: another process may be at the same file.
+        session.get_one(Workspace, workspace, with_for_update={"key_share": True})
         known = session.scalars(
             select(Manifest).where(Manifest.workspace == workspace, Manifest.name == chosen)
         ).first()

@@ -43,7 +43,7 @@ _MUST_BE_THERE = (_SUBJECT, _TYPE, _AGE, _POSITION, _ACCESSION)
 # What an LO and a PN value may hold alike, and what a path may hold: printable ASCII without the
 # characters that separate values, components, wildcards or folders (PS3.5 section 6.2).
 _SUBJECT_ID = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]*[A-Za-z0-9._+-])?$")
-_AGE_DAYS = re.compile(r"^\d{1,5}(\.\d+)?$")
+_AGE_DAYS = re.compile(r"^[0-9]{1,5}(\.[0-9]+)?$")
 _MAX_LENGTH = 64
 
 
@@ -181,21 +181,29 @@ def _find_header(name: str, records: Iterator[tuple[int, list[str] | str]]) -> _
 
 
 def _values(fields: list[str], header: _Header) -> dict[str, str]:
-    """The cells by column name, without surrogates, which no database takes."""
-    clean = [cell.encode("utf-8", "replace").decode() for cell in fields]
+    """The cells by column name, as a database takes them."""
+    clean = [_storable(cell) for cell in fields]
     named = {column: clean[place] for column, place in header.places.items() if place < len(clean)}
     known = set(header.places.values())
     for index, cell in enumerate(clean):
         if index not in known:
             name = header.columns[index] if index < len(header.columns) else ""
-            named[name or f"column {index + 1}"] = cell
+            if not name or name in named:
+                name = f"{name} column {index + 1}".strip()
+            named[name] = cell
     return named
+
+
+def _storable(text: str) -> str:
+    """`text` without what databases refuse: lone surrogates, and for PostgreSQL NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _judge(number: int, line: int, fields: list[str] | str, header: _Header) -> Row | RejectedRow:
     if isinstance(fields, str):
-        kept = {"line": fields.encode("utf-8", "replace").decode()}
-        return RejectedRow(number, line, "", "a quoted field does not end on its line", kept)
+        kept = {"line": _storable(fields)}
+        reason = "a quoted field does not end on its line, or not before a comma"
+        return RejectedRow(number, line, "", reason, kept)
     values = _values(fields, header)
 
     def reject(column: str, reason: str) -> RejectedRow:

@@ -91,8 +91,8 @@ def encode(ds: Dataset, syntax: str = "explicit", *, undefined_length: bool = Fa
                     one.is_undefined_length_sequence_item = True
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = SYNTAXES.get(syntax, JPEGBaseline8Bit)
-    ds.file_meta.MediaStorageSOPClassUID = ds.get("SOPClassUID", "1.2.3")
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID", "1.2.3")
+    ds.file_meta.MediaStorageSOPClassUID = ds.get("SOPClassUID") or "1.2.3"
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID") or "1.2.3"
     ds.file_meta.ImplementationClassUID = "1.2.3.9"
     ds.file_meta.ImplementationVersionName = "QUIMBLETON"
     ds.file_meta.PrivateInformationCreatorUID = "1.2.3.8"

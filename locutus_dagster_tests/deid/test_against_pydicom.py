@@ -117,7 +117,8 @@ def check(
         elif wanted == "dummy":
             value, vr = after[tag].value, after[tag].VR
             texts = vr in DUMMY_TEXT or vr in ("LO", "SH", "ST", "LT", "UT", "UC", "CS", "AE")
-            if texts and str(value or "") != DUMMY_TEXT.get(vr, "REMOVED"):
+            shown = "" if value is None else str(value)
+            if texts and shown != DUMMY_TEXT.get(vr, "REMOVED"):
                 yield f"{place} is no dummy"
             if not texts and any(bytes(str(value), "utf-8").replace(b"0", b"")) and vr[0] != "O":
                 yield f"{place} is no zero"

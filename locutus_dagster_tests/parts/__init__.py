@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
 
-__all__ = ["ServerProcess", "free_port", "missing", "wait_until"]
+__all__ = ["ServerProcess", "die_with_parent", "free_port", "missing", "wait_until"]
+
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 def missing(what: str, remedy: str) -> NoReturn:
@@ -43,6 +48,18 @@ def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not happen within {seconds:g} s")
         time.sleep(0.02)
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """A `preexec_fn` that ends the child with this process, however this process ends.
+
+    `atexit` does not run when pytest is killed, or ends itself after a timeout. Linux ties the
+    child to the thread that starts it, so only the main thread asks for this.
+    """
+    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_DEATH_SIGNAL, signal.SIGKILL) and None
 
 
 class ServerProcess:

@@ -288,9 +288,7 @@ class DagsterClient:
 
     def runs(self, **tags: str) -> list[Run]:
         """The runs with these tags; `dagster__backfill` stands for the tag `dagster/backfill`."""
-        wanted = [
-            {"key": name.replace("__", "/"), "value": value} for name, value in tags.items()
-        ]
+        wanted = [{"key": name.replace("__", "/"), "value": value} for name, value in tags.items()]
         found = self.graphql(_RUNS, {"filter": {"tags": wanted}})["runsOrError"]["results"]
         return [
             Run(run["runId"], run["status"], {tag["key"]: tag["value"] for tag in run["tags"]})

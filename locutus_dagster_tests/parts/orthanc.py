@@ -20,7 +20,13 @@ from typing import Any
 
 from typing_extensions import Self
 
-from locutus_dagster_tests.parts import ServerProcess, free_port, missing, wait_until
+from locutus_dagster_tests.parts import (
+    ServerProcess,
+    die_with_parent,
+    free_port,
+    missing,
+    wait_until,
+)
 
 __all__ = ["OrthancServer", "RefusedError", "find_orthanc", "require_orthanc"]
 
@@ -132,6 +138,7 @@ class OrthancServer:
                     stderr=subprocess.STDOUT,
                     cwd=self.directory,
                     start_new_session=True,
+                    preexec_fn=die_with_parent(),
                 )
             )
         try:

@@ -18,7 +18,13 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from locutus_dagster_tests.parts import ServerProcess, free_port, missing, wait_until
+from locutus_dagster_tests.parts import (
+    ServerProcess,
+    die_with_parent,
+    free_port,
+    missing,
+    wait_until,
+)
 
 __all__ = ["PostgresServer", "find_postgres", "require_postgres"]
 
@@ -199,6 +205,7 @@ class PostgresServer:
                     stderr=subprocess.STDOUT,
                     cwd=self.directory,
                     start_new_session=True,
+                    preexec_fn=die_with_parent(),
                     user=self._owner.pw_uid if self._owner else None,
                     group=self._owner.pw_gid if self._owner else None,
                     extra_groups=[] if self._owner else None,

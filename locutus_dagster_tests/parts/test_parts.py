@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 from pydicom.data import get_testdata_file
 
-from locutus_dagster_tests.parts import missing
+from locutus_dagster_tests.parts import missing, wait_until
 from locutus_dagster_tests.parts import orthanc as orthanc_part
 from locutus_dagster_tests.parts.orthanc import OrthancServer, RefusedError
 from locutus_dagster_tests.parts.postgres import PostgresServer
@@ -21,6 +23,15 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def ended(pid: int) -> bool:
+    """Gone, or a zombie that its new parent has not reaped yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
 
 
 def pydicom_file(name: str) -> Path:
@@ -53,6 +64,29 @@ def test_an_orthanc_is_ended_when_the_test_fails(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         failing_test()
     assert not alive(pids[0])
+
+
+@pytest.mark.orthanc
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end orphans")
+def test_an_orthanc_does_not_outlive_a_test_run_that_is_killed(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, pathlib, sys\n"
+            "from locutus_dagster_tests.parts.orthanc import OrthancServer\n"
+            "server = OrthancServer(pathlib.Path(sys.argv[1]))\n"
+            "server.start()\n"
+            "print(server.pid, flush=True)\n"
+            "os.kill(os.getpid(), 9)\n",
+            str(tmp_path / "orthanc"),
+        ],
+        check=False,
+        capture_output=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    pid = int(run.stdout)
+    wait_until(lambda: ended(pid), 10, "Orthanc's end")
 
 
 @pytest.mark.orthanc

@@ -206,7 +206,7 @@ def _handler(faulty: FaultyOrthanc) -> type[BaseHTTPRequestHandler]:
             except OSError:  # the client went away
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_args: object) -> None:
             pass
 
     return Handler

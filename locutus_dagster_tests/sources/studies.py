@@ -11,6 +11,7 @@ import io
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -39,8 +40,7 @@ def instance(
     pixels: int | None = None,
 ) -> bytes:
     """One CT instance; `pixels` overrides the length of its pixel data."""
-    dataset = _ct_small().copy()
-    dataset.file_meta = _ct_small().file_meta.copy()
+    dataset = deepcopy(_ct_small())
     dataset.PatientName = PATIENT_NAME
     dataset.PatientID = PATIENT_ID
     if accession is None:

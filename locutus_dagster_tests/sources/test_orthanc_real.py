@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import threading
 import tracemalloc
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -214,19 +212,20 @@ def test_real_mr_studies_arrive_as_they_were_stored(
     if not CORPUS.is_dir():
         pytest.skip("the corpus of real files is not beside this checkout (../shared/corpus)")
     with (CORPUS / "index.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["source"] == "dcm_qa_nih"][:300]
-    expected: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        data = (CORPUS / row["path"]).read_bytes()
-        orthanc.upload(data)
-        if row["accession_number"]:
-            expected[row["accession_number"]].add(hashlib.sha256(data).hexdigest())
-    assert expected
-    for accession, wanted in expected.items():
-        sink = CollectingSink()
-        for study in source.find(accession):
-            source.fetch(study, sink)
-        assert wanted <= set(digests(sink.instances))
+        rows = [row for row in csv.DictReader(file) if row["source"] == "dcm_qa_nih"]
+    stored = []
+    for row in rows[:: max(1, len(rows) // 200)]:
+        dataset = pydicom.dcmread(CORPUS / row["path"])
+        dataset.AccessionNumber = "NIH"  # these files carry none
+        buffer = io.BytesIO()
+        dataset.save_as(buffer)
+        orthanc.upload(buffer.getvalue())
+        stored.append(buffer.getvalue())
+    sink = CollectingSink()
+    for study in source.find("NIH"):
+        source.fetch(study, sink)
+    assert len(stored) >= 200
+    assert sorted(digests(sink.instances)) == sorted(digests(stored))
 
 
 def test_a_file_that_orthanc_stores_compressed_arrives_as_it_was(tmp_path: Path) -> None:
