@@ -324,7 +324,7 @@ def _template(name: str, modality: str, accession: str, seed: int) -> FileDatase
         "BodyPartExamined": "CHEST" if modality == "CT" else "BRAIN",
         "PatientPosition": "HFS",
         "DeviceSerialNumber": "BENCH-4711",
-        "SoftwareVersions": ["bench 1.0", "syngo-like"],
+        "SoftwareVersions": ["VB20A", "release 7.1"],
         "ProtocolName": f"{modality} standard",
         "DateOfLastCalibration": "20240201",
         "TimeOfLastCalibration": "060000",

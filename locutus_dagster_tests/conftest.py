@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from locutus_dagster.ledger import Ledger
+from locutus_dagster.ledger.schema import Base
 from locutus_dagster_tests.parts.postgres import PostgresServer
 
 _NUMBERS = itertools.count(1)
+BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 
 @pytest.fixture(scope="session")
@@ -25,18 +28,40 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(scope="session")
+def postgres_ledger_url(postgres: PostgresServer) -> str:
+    """A ledger's database that tests share one after the other, as making one takes a while."""
+    url = postgres.create_database("shared_ledger")
+    Ledger.open(url).close()
+    return url
+
+
+@pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database that holds nothing yet: SQLite in one test, PostgreSQL in the next."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'private' / 'ledger.sqlite'}"
+        return f"sqlite:///{tmp_path / 'private' / 'new.sqlite'}"
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.create_database(f"ledger_{next(_NUMBERS)}")
+    return server.create_database(f"new_{next(_NUMBERS)}")
+
+
+@pytest.fixture(params=BOTH)
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger with nothing in it, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'private' / 'ledger.sqlite'}"
+    url: str = request.getfixturevalue("postgres_ledger_url")
+    ledger = Ledger.open(url)
+    with ledger.session() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(delete(table))
+    ledger.close()
+    return url
 
 
 @pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A new ledger, on SQLite and on PostgreSQL."""
-    opened = Ledger.open(database_url)
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """A ledger with nothing in it, on SQLite and on PostgreSQL."""
+    opened = Ledger.open(ledger_url)
     yield opened
     opened.close()

@@ -21,6 +21,7 @@ from ahocorasick_rs import BytesAhoCorasick
 from locutus_dagster.deid.codec import Element, Walker
 from locutus_dagster.deid.dictionary import VR_OF, WELL_KNOWN_UIDS
 from locutus_dagster.deid.encode import DUMMIES
+from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.identifiers import Identifiers
 from locutus_dagster.deid.tokens import Rule, is_free_standing, name_tokens, rule_for
 from locutus_dagster.deid.transform import Output, Segment
@@ -100,7 +101,11 @@ class ResidueScan:
     def _judge_elements(self, data: bytes, segment: Segment, output: Output) -> Iterator[str]:
         """Walk a segment of the output and judge every value."""
         walker = Walker(data, explicit=output.explicit, little=output.little)
-        elements = walker.data_set(0, len(data) - segment.tail)
+        try:
+            elements = walker.data_set(0, len(data) - segment.tail)
+        except UnreadableError:  # there is a match in something that we wrote and cannot read
+            yield "unknown"
+            return
         yield from self._judge(data, elements, "")
 
     def _judge(self, data: bytes, elements: list[Element], prefix: str) -> Iterator[str]:

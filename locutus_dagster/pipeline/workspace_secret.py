@@ -57,7 +57,13 @@ def load_pseudonyms(settings: Settings, workspace: str, ledger: Ledger) -> tuple
                 )
             created = _create(path)
         reference = f"file:{path}"
-    pseudonyms = Pseudonyms(resolve_secret(reference).encode())
+    try:
+        pseudonyms = Pseudonyms(resolve_secret(reference).encode())
+    except ValueError:
+        raise SecretMissingError(
+            f"The secret of workspace '{workspace}' is too short to protect anybody.",
+            "Use at least 32 random characters: openssl rand -hex 32",
+        ) from None
     if known is None:
         ledger.ensure_workspace(workspace)
         ledger.set_workspace_key_id(workspace, pseudonyms.key_id)

@@ -163,24 +163,21 @@ class OrthancSource:
             answers = self._ask(lambda orthanc: orthanc.post_tools_find(json=question), list)
         except _GoneError:
             raise self._not_an_orthanc() from None
-        found: list[tuple[str, FoundStudy]] = []
-        for answer in answers:
-            tags = answer.get("MainDicomTags", {})
-            if unpadded(tags.get("AccessionNumber", "")) != wanted:
-                continue
+        found: list[FoundStudy] = []
+        for study_id in self._exact_matches(answers, wanted):
             try:
-                instances = self._list_instances(answer["ID"])
+                instances = self._list_instances(study_id)
             except _GoneError:  # deleted since: no longer a study of this accession number
                 continue
-            study = FoundStudy(
-                source_id=answer["ID"],
-                instances=len(instances),
-                size=sum(instance.size for instance in instances),
-                fingerprint=_fingerprint(instances),
+            found.append(
+                FoundStudy(
+                    source_id=study_id,
+                    instances=len(instances),
+                    size=sum(instance.size for instance in instances),
+                    fingerprint=_fingerprint(instances),
+                )
             )
-            found.append((tags.get("StudyInstanceUID", ""), study))
-        found.sort(key=lambda pair: pair[0])
-        return [study for _, study in found]
+        return found
 
     def fetch(self, study: FoundStudy, sink: InstanceSink) -> FetchReceipt:
         """Write every instance to `sink`, in the order of their SOP Instance UIDs.
@@ -316,6 +313,18 @@ class OrthancSource:
         # Raised here and not in the handler, so that no exception chain leads to a foreign text
         # that quotes an address.
         raise failure
+
+    def _exact_matches(self, answers: Sequence[dict[str, Any]], wanted: str) -> list[str]:
+        """The Orthanc IDs of those studies that carry exactly this accession number, in order."""
+        matches: list[tuple[str, str]] = []
+        try:
+            for answer in answers:
+                tags = answer["MainDicomTags"]
+                if unpadded(tags.get("AccessionNumber", "")) == wanted:
+                    matches.append((tags.get("StudyInstanceUID", ""), answer["ID"]))
+        except (AttributeError, KeyError, TypeError):
+            raise self._not_an_orthanc() from None
+        return [study_id for _, study_id in sorted(matches)]
 
     def _list_instances(self, study_id: str) -> list[_Instance]:
         return self._instances_in(

@@ -9,12 +9,15 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pydicom
 import yaml
@@ -23,7 +26,21 @@ from pydicom.uid import generate_uid
 from locutus_dagster.demo.pacs import DemoPacs, build_demo_pacs
 from locutus_dagster_tests.parts.dagster_processes import program
 
-__all__ = ["ASSETS", "GATE", "Site", "build_site", "environment"]
+__all__ = [
+    "ASSETS",
+    "DEIDENTIFIED",
+    "DELIVERED",
+    "GATE",
+    "RAW",
+    "SUMMARY",
+    "Line",
+    "Site",
+    "build_site",
+    "closing_table",
+    "delivered_file",
+    "environment",
+    "members",
+]
 
 RAW, DEIDENTIFIED, DELIVERED, SUMMARY = ASSETS = (
     "default/raw_dicom_zip",
@@ -140,6 +157,42 @@ class Site:
     def instances_of(self, accession: str) -> int:
         """How many files the PACS holds of an accession."""
         return len(list(self.pacs.root.glob(f"*/{accession}_*/**/*.dcm")))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table that `locutus run` and `locutus demo` end with."""
+
+    partition: str
+    accession: str
+    status: str
+    delivered: int | None
+    withheld: int | None
+    where: str
+
+
+def closing_table(output: str) -> list[Line]:
+    """Read the closing table, accession numbers included."""
+    lines = []
+    for text in output.splitlines():
+        cells = re.split(r"\s{2,}", text.rstrip())
+        if "~" not in cells[0] or len(cells) < 5:
+            continue
+        partition, accession, status, delivered, withheld, *where = cells
+        counts = [None if count == "-" else int(count) for count in (delivered, withheld)]
+        lines.append(Line(partition, accession, status, *counts, "".join(where)))
+    return lines
+
+
+def delivered_file(uri: str) -> Path:
+    """The file behind a `file:` URI."""
+    return Path(unquote(urlsplit(uri).path))
+
+
+def members(path: Path) -> list[str]:
+    """The names in a zip."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
 
 
 def build_site(

@@ -243,20 +243,20 @@ def load_at_once(url: str, tmp_path: Path, jobs: list[tuple[Path, str]]) -> list
 
 
 def test_processes_that_load_one_manifest_at_once_load_it_once(
-    ledger: Ledger, database_url: str, tmp_path: Path
+    ledger: Ledger, ledger_url: str, tmp_path: Path
 ) -> None:
     path = write(tmp_path, *good_rows(range(300)))
-    answers = load_at_once(database_url, tmp_path, [(path, "m")] * 3)
+    answers = load_at_once(ledger_url, tmp_path, [(path, "m")] * 3)
     assert sorted(answers) == ["new=False rows=300"] * 2 + ["new=True rows=300"]
     assert count(ledger, ManifestRow) == count(ledger, Accession) == 300
 
 
 def test_processes_that_load_overlapping_manifests_at_once_share_the_accessions(
-    ledger: Ledger, database_url: str, tmp_path: Path
+    ledger: Ledger, ledger_url: str, tmp_path: Path
 ) -> None:
     up = write(tmp_path, *good_rows(range(300)), name="up.csv")
     down = write(tmp_path, *reversed(good_rows(range(100, 400))), name="down.csv")
-    answers = load_at_once(database_url, tmp_path, [(up, "up"), (down, "down")])
+    answers = load_at_once(ledger_url, tmp_path, [(up, "up"), (down, "down")])
     assert answers == ["new=True rows=300"] * 2
     assert count(ledger, ManifestRow) == 600
     assert count(ledger, Accession) == 400

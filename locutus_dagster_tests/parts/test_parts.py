@@ -69,18 +69,16 @@ def test_an_orthanc_is_ended_when_the_test_fails(tmp_path: Path) -> None:
 @pytest.mark.orthanc
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end orphans")
 def test_an_orthanc_does_not_outlive_a_test_run_that_is_killed(tmp_path: Path) -> None:
+    program = """
+import os, pathlib, sys
+from locutus_dagster_tests.parts.orthanc import OrthancServer
+server = OrthancServer(pathlib.Path(sys.argv[1]))
+server.start()
+print(server.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
     run = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import os, pathlib, sys\n"
-            "from locutus_dagster_tests.parts.orthanc import OrthancServer\n"
-            "server = OrthancServer(pathlib.Path(sys.argv[1]))\n"
-            "server.start()\n"
-            "print(server.pid, flush=True)\n"
-            "os.kill(os.getpid(), 9)\n",
-            str(tmp_path / "orthanc"),
-        ],
+        [sys.executable, "-c", program, str(tmp_path / "orthanc")],
         check=False,
         capture_output=True,
         cwd=Path(__file__).resolve().parents[2],

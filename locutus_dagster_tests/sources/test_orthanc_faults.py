@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Iterable
@@ -207,9 +207,9 @@ def test_a_large_instance_that_breaks_off_is_taken_up_where_it_broke() -> None:
 
 def test_a_large_instance_that_differs_the_second_time_has_changed() -> None:
     data = instance(ACCESSION, pixels=40 * MIB)
-    other = data[:-1] + b"\xff" if False else b"\0" * 128 + b"DICM" + data[132:MIB] + b"\xff"
+    other = data[: 2 * MIB] + b"\xff" * (len(data) - 2 * MIB)
     with FaultyOrthanc(ACCESSION, [data]) as faulty:
-        faulty.plan("file", Cut(5 * MIB), Body(other + data[len(other) :][::-1]))
+        faulty.plan("file", Cut(5 * MIB), Body(other))
         source = impatient(faulty)
         with pytest.raises(StudyChangedError):
             source.fetch(source.find(ACCESSION)[0], MeasuringSink())
@@ -233,9 +233,9 @@ class SlowSink(MeasuringSink):
 
 
 def test_memory_is_bounded_while_a_slow_sink_lags_behind_many_instances() -> None:
-    """48 instances of 20 MB: at most the two connections' 64 MB may wait for the sink."""
+    """16 instances of 20 MB: at most the two connections' 64 MB may wait for the sink."""
     data = instance(ACCESSION, pixels=20 * MIB)
-    with FaultyOrthanc(ACCESSION, [data] * 48) as faulty:
+    with FaultyOrthanc(ACCESSION, [data] * 16) as faulty:
         source = impatient(faulty, connections=2, timeout=10)
         (study,) = source.find(ACCESSION)
         sink = SlowSink()
@@ -246,7 +246,7 @@ def test_memory_is_bounded_while_a_slow_sink_lags_behind_many_instances() -> Non
         finally:
             tracemalloc.stop()
         source.close()
-    assert sink.size == 48 * len(data)
+    assert sink.size == 16 * len(data)
     assert peak < 2 * 32 * MIB + 16 * MIB
 
 
@@ -259,10 +259,11 @@ class FullSink(CollectingSink):
 
 @pytest.mark.parametrize("pixels", [1000, 40 * MIB])
 def test_an_error_of_the_sink_is_the_sinks_own(pixels: int) -> None:
-    with FaultyOrthanc(ACCESSION, [instance(ACCESSION, pixels=pixels)] * 20) as faulty:
-        source = impatient(faulty)
+    with FaultyOrthanc(ACCESSION, [instance(ACCESSION, pixels=pixels)] * 5) as faulty:
+        source = impatient(faulty, timeout=10)
+        (study,) = source.find(ACCESSION)
         with pytest.raises(OSError, match="No space left"):
-            source.fetch(source.find(ACCESSION)[0], FullSink())
+            source.fetch(study, FullSink())
         source.close()
 
 
@@ -320,7 +321,7 @@ def test_instances_are_asked_for_uncompressed_and_without_credentials_in_the_url
 def test_a_url_that_is_none_is_refused_without_quoting_it(url: str) -> None:
     with pytest.raises(SourceError, match="URL") as caught:
         OrthancSource(url)
-    assert not url or url not in str(caught.value)
+    assert "pacs" not in everything_said(caught.value).partition("Traceback")[0]
 
 
 @pytest.mark.parametrize("option", ["attempts", "connections"])
@@ -333,12 +334,10 @@ def test_a_certificate_is_verified_against_the_given_authority(tmp_path: Path) -
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificate for this test, is not installed")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    wanted = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    wanted += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key)]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
+        ["openssl", "req", *wanted, "-out", str(certificate)], check=True, capture_output=True
     )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
@@ -361,7 +360,5 @@ def test_importing_the_sources_loads_no_client_library() -> None:
         " locutus_dagster.sources.folder;"
         " print([name for name in ('httpx', 'pyorthanc', 'pydicom') if name in sys.modules])"
     )
-    import sys
-
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-    assert io.BytesIO(done.stdout).read().strip() == b"[]"
+    assert done.stdout.strip() == b"[]"

