@@ -202,6 +202,6 @@ def write_zip(
         entries,
         chunk_size=_CHUNK,
         get_compressobj=_compressor,
-        extended_timestamps=False,  # they are written in local time
+        extended_timestamps=False,  # the fixed date says all there is to say
     ):
         out.write(chunk)

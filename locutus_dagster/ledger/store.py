@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import create_engine, delete, event, func, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from locutus_dagster.errors import LocutusError
@@ -81,7 +81,15 @@ class Ledger:
         Raises:
             LedgerError: the database cannot be reached or written.
         """
-        ledger = cls(url)
+        try:
+            ledger = cls(url)
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            raise LedgerError(
+                f"The ledger's address names no database that can be opened "
+                f"({type(error).__name__}).",
+                "Write sqlite:///… or postgresql://… into LOCUTUS_LEDGER_URL, and install the "
+                "extra 'postgres' for the latter.",
+            ) from None
         try:
             ledger._create_file()
             ledger._migrate()
@@ -121,7 +129,7 @@ class Ledger:
         """One transaction: committed at the end, rolled back on an exception.
 
         Raises:
-            LedgerError: the database stopped answering or has no room left.
+            LedgerError: the database stopped answering, has no room left, or refused a change.
         """
         try:
             bind = self._reader if reads_only else self._engine
@@ -131,6 +139,12 @@ class Ledger:
             raise LedgerError(
                 f"The ledger stopped answering ({type(error.orig).__name__}).",
                 "Check that the database runs and has disk space; a rerun resumes from here.",
+            ) from None
+        except DBAPIError as error:
+            # PostgreSQL quotes the offending row in the text of such an error.
+            raise LedgerError(
+                f"The ledger refused a question or a change ({type(error.orig).__name__}).",
+                "If its tables are as Locutus made them, please report this as a bug.",
             ) from None
 
     # -- workspaces ------------------------------------------------------------------------

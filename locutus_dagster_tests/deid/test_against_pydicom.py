@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import UID_dictionary
 
 from locutus_dagster.deid import Pseudonyms
 from locutus_dagster_tests.deid import builders
@@ -104,7 +104,7 @@ def check(
         new = after.get_item(tag)
         if wanted == "same":
             # Reading one element may make pydicom convert another, such as Pixel Representation.
-            both_raw = type(raw) is type(new) is RawDataElement
+            both_raw = isinstance(raw, RawDataElement) and isinstance(new, RawDataElement)
             old_value, new_value = (raw.value, new.value) if both_raw else (before[tag], after[tag])
             if (old_value or b"") != (new_value or b""):
                 yield f"{place} changed"

@@ -148,6 +148,19 @@ def test_a_damaged_member_is_withheld_and_the_rest_delivered(tmp_path: Path) -> 
         assert len(builders.delivered(out.getvalue())) == 2
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_member_whose_checksum_is_another_is_withheld(tmp_path: Path, method: int) -> None:
+    raw = builders.write_raw_zip(tmp_path / "raw.zip", slices(1), method)
+    with zipfile.ZipFile(raw) as opened:
+        checksum = opened.infolist()[0].CRC
+    stated, other = (number.to_bytes(4, "little") for number in (checksum, checksum ^ 1))
+    raw.write_bytes(raw.read_bytes().replace(stated, other))
+    disposition = deidentify_study(
+        raw, io.BytesIO(), policy=basic_policy(), pseudonyms=PSEUDONYMS, subject_id=SUBJECT
+    )
+    assert disposition.withheld_by_reason == {"unreadable file": 1}
+
+
 def test_a_member_that_inflates_beyond_its_size_is_withheld(tmp_path: Path) -> None:
     raw = builders.write_raw_zip(tmp_path / "raw.zip", [bytes(1 << 20)], zipfile.ZIP_DEFLATED)
     size = (1 << 20).to_bytes(4, "little")
