@@ -228,6 +228,7 @@ def orchestration(work: Path) -> dict[str, object]:
                     run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 )
             )
+        del os.environ["LOCUTUS_HOME"]  # it would win over the next settings
         if not result.success:
             raise SystemExit("the trivial batch failed: no figure")
 

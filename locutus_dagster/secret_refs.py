@@ -42,9 +42,11 @@ def resolve_secret(reference: str) -> str:
     if kind == "file":
         try:
             value = Path(rest).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as error:
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:
+            # Neither a home folder that is unknown nor bytes that are no text have a `strerror`.
+            why = getattr(error, "strerror", None) or "it is no text, or nobody has that home"
             raise SecretMissingError(
-                f"The secret file:{rest} cannot be read ({error.strerror}).",
+                f"The secret file:{rest} cannot be read ({why}).",
                 "Create the file with mode 0600 for the user who runs Locutus.",
             ) from None
         if not value:

@@ -22,6 +22,9 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings import (
+    SettingsError as UnreadableVariableError,
+)
 
 from locutus_dagster.errors import LocutusError
 
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
     @classmethod
     def _legal_names(cls, value: dict[str, WorkspaceSettings]) -> dict[str, WorkspaceSettings]:
         for name in value:
-            if not _WORKSPACE_NAME.match(name):
+            if not _WORKSPACE_NAME.fullmatch(name):
                 raise ValueError(
                     f"workspace name {name!r}: use a lower-case letter, then lower-case letters, "
                     "digits or _"
@@ -227,6 +230,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"{path} cannot be read ({error.strerror}).", "Check its permissions."
         ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: not UTF-8 text.", "Save the file as UTF-8.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -235,7 +240,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         ) from None
     if content is None:
         return {}
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise SettingsError(f"{path}: the file must hold keys and values.")
     return content
 
@@ -253,6 +258,11 @@ def load_settings(**overrides: Any) -> Settings:
     content = {**_read_file(path), **overrides}
     try:
         return Settings(**content)
+    except UnreadableVariableError:
+        # Only values that are not plain are read as JSON.
+        raise SettingsError(
+            "LOCUTUS_WORKSPACES: not valid JSON.", "Mend it, or use the file instead."
+        ) from None
     except ValidationError as error:
         faults = []
         for fault in error.errors(include_url=False, include_input=False):

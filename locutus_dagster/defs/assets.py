@@ -168,7 +168,7 @@ class _Step:
         batch = self.engine.batch(self.workspace, self.context.run.run_id)
         if batch.settings.keep_interim_files:
             self.context.log.warning(
-                "LOCUTUS_KEEPINTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "
+                "LOCUTUS_KEEP_INTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "
                 "deletes them. Switch it off when the debugging is done.",
                 batch.settings.scratch_dir,
             )

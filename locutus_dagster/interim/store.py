@@ -28,6 +28,7 @@ __all__ = ["InterimError", "InterimStore", "Room", "ScratchFullError", "ScratchT
 _LOCK = ".lock"
 _BUDGET = ".budget"
 _POLL = 0.1  # seconds between two looks at a budget that is taken
+_WAITS = -1  # in the place of a reservation: its holder waits for one
 
 
 class InterimError(LocutusError):
@@ -79,9 +80,11 @@ class Room:
         while True:
             with self.store.budget_lock():
                 taken, busy = self.store.usage(besides=self.path)
-                if taken + size <= limit:
-                    os.pwrite(self.descriptor, f"{size:020d}".encode(), 0)
-                    return
+                fits = taken + size <= limit
+                # Who gives up will leave, and perhaps make room: others may wait for that.
+                _note(self.descriptor, size if fits else _WAITS if busy else 0)
+            if fits:
+                return
             if not busy:
                 raise ScratchFullError(
                     f"Earlier accessions hold {taken:,} of {limit:,} bytes of scratch space, and "
@@ -131,6 +134,7 @@ class InterimStore:
         self.prepare()
         path = self.folder(workspace, accession_id)
         descriptor = _lock_folder(path)
+        _note(descriptor, 0)  # what a killed holder had reserved is free
         try:
             yield Room(path, self, descriptor)
         finally:
@@ -141,7 +145,7 @@ class InterimStore:
                     path.rmdir()
             else:
                 with suppress(OSError):
-                    os.pwrite(descriptor, f"{0:020d}".encode(), 0)
+                    _note(descriptor, 0)
             os.close(descriptor)
 
     @contextmanager
@@ -165,9 +169,9 @@ class InterimStore:
                 continue
             lies = sum(_size(entry) for entry in path.glob("*") if entry.name != _LOCK)
             reserved = _reservation(path / _LOCK)
-            occupies = max(lies, reserved or 0)
-            # A holder that occupies nothing waits for room itself; it will not make any.
-            busy = busy or (reserved is not None and occupies > 0)
+            occupies = max(lies, reserved or 0)  # `_WAITS` is less than nothing
+            # A holder that waits for room itself, or occupies nothing, will not make any.
+            busy = busy or (reserved not in (None, _WAITS) and occupies > 0)
             taken += occupies
         return taken, busy
 
@@ -193,11 +197,13 @@ def _size(path: Path) -> int:
 
 def _lock_folder(path: Path) -> int:
     while True:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        except FileNotFoundError:  # its last holder has just removed the folder
-            continue
+        except (FileExistsError, FileNotFoundError):
+            if path.is_file():
+                raise
+            continue  # its last holder has just removed the folder
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
             if os.fstat(descriptor).st_ino == (path / _LOCK).stat().st_ino:
@@ -207,8 +213,12 @@ def _lock_folder(path: Path) -> int:
         os.close(descriptor)
 
 
+def _note(descriptor: int, reserved: int) -> None:
+    os.pwrite(descriptor, f"{reserved:020d}".encode(), 0)
+
+
 def _reservation(lock: Path) -> int | None:
-    """The bytes that a room's holder has reserved; None when nobody holds it."""
+    """The bytes that a room's holder has reserved, or `_WAITS`; None when nobody holds it."""
     try:
         descriptor = os.open(lock, os.O_RDWR)
     except OSError:

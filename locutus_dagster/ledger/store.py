@@ -11,6 +11,8 @@ against the transition table and appends an event.
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +46,7 @@ from locutus_dagster.ledger.work import (
 
 __all__ = ["Ledger", "LedgerError"]
 
+_SQLITE_PATIENCE = 60.0  # seconds that a writer waits for another
 _IN_CHUNK = 500  # bound parameters in one statement: SQLite's old limit is 999
 
 
@@ -62,7 +65,7 @@ class Ledger:
         self._url = make_url(url)
         options: dict[str, Any] = {"hide_parameters": True}  # errors must not quote values
         if self._url.get_backend_name() == "sqlite":
-            options["connect_args"] = {"timeout": 60}
+            options["connect_args"] = {"timeout": _SQLITE_PATIENCE}
         else:
             options["pool_pre_ping"] = True
         self._engine = create_engine(self._url, **options)
@@ -416,10 +419,25 @@ class Ledger:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    # Here SQLite may say "locked" at once, without waiting: when processes open a new ledger
+    # together. So the waiting is done here.
+    deadline = time.monotonic() + _SQLITE_PATIENCE
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - to wait is the point
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -45,7 +45,17 @@ def delivery_key(
         TargetError: the template names an unknown placeholder, or leaves `{study}` out, so that
             two studies could get one key.
     """
-    names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    try:
+        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
+    except ValueError as error:
+        raise TargetError(
+            f"The key template cannot be read ({error}).", "Its placeholders look like {study}."
+        ) from None
+    if any(spec or conversion for _, _, spec, conversion in fields):
+        raise TargetError(
+            "The key template formats a placeholder.", "Write {study}, without ':' or '!'."
+        )
+    names = {name or "" for _, name, _, _ in fields}
     if unknown := names - set(PLACEHOLDERS):
         raise TargetError(
             f"The key template names {', '.join(sorted(unknown)) or 'an empty placeholder'}.",

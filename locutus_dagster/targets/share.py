@@ -11,6 +11,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote
 
 from locutus_dagster.durable_files import PART_SUFFIX, sha256_of, sync_folder
 from locutus_dagster.targets.base import Receipt, TargetError
@@ -78,8 +79,8 @@ class ShareTarget:
 
     def open(self, uri: str) -> BinaryIO:
         """Open a delivery for reading."""
-        path = Path(uri.removeprefix("file://"))
-        if self.root not in path.parents:
+        path = Path(unquote(uri.removeprefix("file://")))
+        if self.root not in path.parents or ".." in path.parts:
             raise TargetError("That delivery does not lie on this share.", f"It holds {self.root}.")
         try:
             return path.open("rb")

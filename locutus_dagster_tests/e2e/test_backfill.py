@@ -119,7 +119,7 @@ def story(
             }
         site = build_site(folder, variables=variables, postgres=storage_url is not None)
         keys = site.load(site.pacs.manifest, MANIFEST)
-        with webserver(site.env, site.logs) as dagster, daemon(site.env, site.logs) as background:
+        with daemon(site.env, site.logs) as background, webserver(site.env, site.logs) as dagster:
             first = _look(dagster, dagster.launch_backfill(keys, ASSETS))
             accession = site.pacs.missing_accession
             arrived = site.arrive(accession, like="0007712345")

@@ -1,6 +1,6 @@
 """A real Dagster for tests: webserver and daemon as processes of their own, spoken to in GraphQL.
 
-with webserver(env, folder) as dagster, daemon(env, folder):
+with daemon(env, folder), webserver(env, folder) as dagster:
     backfill = dagster.launch_backfill(partition_keys, asset_keys)
     dagster.wait_for_backfill(backfill)
     dagster.partition_statuses("default/delivered_object").failed
@@ -175,6 +175,14 @@ query BackfillStatus($backfillId: String!) {
   }
 }
 """
+_BACKFILLS = """
+query Backfills {
+  partitionBackfillsOrError(limit: 50) {
+    __typename
+    ... on PartitionBackfills { results { id } }
+  }
+}
+"""
 _RUNS = """
 query Runs($filter: RunsFilter!) {
   runsOrError(filter: $filter) {
@@ -273,6 +281,11 @@ class DagsterClient:
         if "status" not in answer:
             raise GraphQLError(f"{answer['__typename']}: {answer.get('message', '')}")
         return str(answer["status"])
+
+    def backfills(self) -> list[str]:
+        """The ids of the backfills that have been launched, latest first."""
+        found = self.graphql(_BACKFILLS)["partitionBackfillsOrError"]["results"]
+        return [str(backfill["id"]) for backfill in found]
 
     def wait_for_backfill(self, backfill_id: str, seconds: float = 180) -> str:
         """Wait until the backfill has ended; returns how."""
