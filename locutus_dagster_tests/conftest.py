@@ -1,4 +1,4 @@
-"""What the tests of several rooms share: a PostgreSQL for the session, and ledgers on each database.
+"""What the tests of several rooms share: one PostgreSQL, and ledgers on each database.
 
 What belongs here: fixtures that more than one room uses. What does not: how a server is started
 (`parts/`).

@@ -24,12 +24,13 @@ def add_items(
         manifest = Manifest(workspace=workspace, name=name, sha256="0" * 64, columns={})
         session.add(manifest)
         session.flush()
-        for number, accession_number in enumerate(accession_numbers, start=1):
-            found = Accession(
-                workspace=workspace, accession_number=accession_number, state=State.LOADED.value
-            )
-            session.add(found)
-            session.flush()
+        accessions = [
+            Accession(workspace=workspace, accession_number=number, state=State.LOADED.value)
+            for number in accession_numbers
+        ]
+        session.add_all(accessions)
+        session.flush()
+        for number, found in enumerate(accessions, start=1):
             session.add(
                 ManifestRow(
                     manifest_id=manifest.id,

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from locutus_dagster.ledger import Ledger, LedgerError, migrations
 from locutus_dagster.ledger.schema import Base
-from locutus_dagster_tests.ledger.processes import at_once
+from locutus_dagster_tests.ledger.processes import Wait, at_once
 from locutus_dagster_tests.ledger.rows import add_items
 
 
@@ -57,15 +57,30 @@ def test_opening_twice_keeps_what_is_there(database_url: str) -> None:
     second.close()
 
 
+def open_beside_others(wait: Wait, url: str) -> str:
+    wait()
+    Ledger.open(url).close()
+    return "opened"
+
+
 def test_processes_that_open_a_new_ledger_at_once_all_succeed(
-    database_url: str, tmp_path: Path
+    database_url: str,
 ) -> None:
-    at_once(database_url, tmp_path, [(0, [])] * 4)
+    assert at_once(open_beside_others, [(database_url,)] * 4) == ["opened"] * 4
     engine = create_engine(database_url)
     with engine.connect() as connection:
         versions = connection.execute(text("SELECT version_num FROM alembic_version")).all()
     engine.dispose()
     assert [version for (version,) in versions] == [migrations.HEAD]
+
+
+def test_processes_that_switch_one_file_to_a_write_ahead_log_at_once_all_succeed(
+    tmp_path: Path,
+) -> None:
+    # SQLite answers "database is locked" to some of them at once, whatever its timeout.
+    for number in range(8):
+        url = f"sqlite:///{tmp_path / str(number) / 'ledger.sqlite'}"
+        assert at_once(open_beside_others, [(url,)] * 4) == ["opened"] * 4
 
 
 def test_the_sqlite_file_and_its_folder_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -95,7 +110,7 @@ def test_sqlite_keeps_foreign_keys_and_survives_a_power_cut(tmp_path: Path) -> N
 
 def test_a_ledger_in_a_place_that_cannot_be_written_is_a_ledger_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(LedgerError, match="cannot be opened.*LOCUTUS_LEDGER_URL"):
+    with pytest.raises(LedgerError, match=r"cannot be opened.*LOCUTUS_LEDGER_URL"):
         Ledger.open(f"sqlite:///{tmp_path / 'file' / 'ledger.sqlite'}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text
+from sqlalchemy.exc import StatementError
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Ledger, LedgerError, State
@@ -75,6 +76,15 @@ def test_a_second_row_for_one_accession_does_not_quote_it(doomed: Ledger) -> Non
     assert SECRET not in told(failure.value)
 
 
+def test_a_value_that_does_not_even_reach_the_database_does_not_quote_the_others(
+    doomed: Ledger,
+) -> None:
+    values = {"workspace": "ws", "accession_number": SECRET, "state": "loaded", "updated_at": "?"}
+    with pytest.raises((LedgerError, StatementError)) as failure, doomed.session() as session:
+        session.execute(insert(Accession), [values])
+    assert SECRET not in told(failure.value)
+
+
 def test_a_read_only_database_is_an_error_that_quotes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     writable = Ledger.open(f"sqlite:///{path}")
@@ -93,12 +103,17 @@ def test_a_server_that_ends_in_the_middle_is_an_error_that_quotes_nothing_and_is
 ) -> None:
     ledger = Ledger.open(postgres.create_database("ending"))
     (item,) = add_items(ledger, SECRET)
-    with pytest.raises(LedgerError) as failure, ledger.session() as session:
-        session.scalars(select(Accession).where(Accession.accession_number == SECRET)).all()
-        postgres.sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ending'"
-        )
-        session.scalars(select(Accession).where(Accession.accession_number == SECRET)).all()
+    question = select(Accession).where(Accession.accession_number == SECRET)
+    end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ending'"
+
+    def ask_twice() -> None:
+        with ledger.session() as session:
+            session.scalars(question).all()
+            postgres.sql(end_others)
+            session.scalars(question).all()
+
+    with pytest.raises(LedgerError) as failure:
+        ask_twice()
     assert SECRET not in told(failure.value)
     ledger.record_state(item.accession_id, State.PENDING)
     assert ledger.state_of(item.accession_id) is State.PENDING
@@ -107,8 +122,13 @@ def test_a_server_that_ends_in_the_middle_is_an_error_that_quotes_nothing_and_is
 
 def test_an_error_of_the_program_itself_passes_through_and_rolls_back(doomed: Ledger) -> None:
     (item,) = doomed.manifest_items("ws", "first")
-    with pytest.raises(LocutusError, match="of the caller"), doomed.session() as session:
-        session.get_one(Accession, item.accession_id).state = State.DELIVERED.value
-        session.flush()
-        raise LocutusError("of the caller")
+
+    def fail_halfway() -> None:
+        with doomed.session() as session:
+            session.get_one(Accession, item.accession_id).state = State.DELIVERED.value
+            session.flush()
+            raise LocutusError("of the caller")
+
+    with pytest.raises(LocutusError, match="of the caller"):
+        fail_halfway()
     assert doomed.state_of(item.accession_id) is State.LOADED

@@ -1,9 +1,8 @@
-"""The transition table, and that every change of state is checked against it and leaves one event."""
+"""The transition table: every change of state is checked against it and leaves one event."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.states import TRANSITIONS, IllegalTransitionError, status
-from locutus_dagster_tests.ledger.processes import at_once
+from locutus_dagster_tests.ledger.processes import Wait, at_once
 from locutus_dagster_tests.ledger.rows import LEGAL_WALK, accession, add_items, history
 
 ILLEGAL = [
@@ -130,11 +129,21 @@ def test_whatever_is_asked_only_legal_changes_happen_and_events_chain(
     assert chain[-1] == stands.value
 
 
+def move_beside_others(wait: Wait, url: str, times: int, *accession_ids: int) -> str:
+    ledger = Ledger.open(url)
+    wait()
+    for number in range(times):
+        for identity in accession_ids:
+            ledger.record_state(identity, (State.PENDING, State.FAILED)[number % 2])
+    return "done"
+
+
 def test_processes_at_work_on_different_accessions_lose_nothing(
-    ledger: Ledger, ledger_url: str, tmp_path: Path
+    ledger: Ledger, ledger_url: str
 ) -> None:
     items = add_items(ledger, "ACC1", "ACC2", "ACC3", "ACC4")
-    at_once(ledger_url, tmp_path, [(50, [item.accession_id]) for item in items])
+    jobs = [(ledger_url, 50, item.accession_id) for item in items]
+    assert at_once(move_beside_others, jobs) == ["done"] * 4
     for item in items:
         events = history(ledger, item.accession_id)
         assert len(events) == 50
@@ -142,11 +151,12 @@ def test_processes_at_work_on_different_accessions_lose_nothing(
 
 
 def test_processes_at_work_on_the_same_accessions_lose_nothing(
-    ledger: Ledger, ledger_url: str, tmp_path: Path
+    ledger: Ledger, ledger_url: str
 ) -> None:
     items = add_items(ledger, "ACC1", "ACC2")
     ids = [item.accession_id for item in items]
-    at_once(ledger_url, tmp_path, [(25, ids), (25, ids), (25, ids[::-1]), (25, ids[::-1])])
+    jobs = [(ledger_url, 25, *order) for order in (ids, ids, ids[::-1], ids[::-1])]
+    assert at_once(move_beside_others, jobs) == ["done"] * 4
     for identity in ids:
         events = history(ledger, identity)
         assert len(events) == 100

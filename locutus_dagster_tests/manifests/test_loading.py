@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +14,9 @@ from sqlalchemy import func, select
 from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.schema import Accession, Base, Manifest, ManifestRow
 from locutus_dagster.manifests import LoadReport, ManifestError, load_manifest
+from locutus_dagster_tests.ledger.processes import Wait, at_once
 from locutus_dagster_tests.manifests.files import GOOD_ROW, HEADER, row, write
 
-ROOT = Path(__file__).parents[2]
 _NAMES = itertools.count(1)
 
 
@@ -141,7 +139,7 @@ def test_another_file_under_a_name_that_is_taken_is_refused_and_changes_nothing(
 ) -> None:
     load(ledger, write(tmp_path, *good_rows([1])))
     before = everything(ledger)
-    with pytest.raises(ManifestError, match="already has a manifest named 'study'.*--name"):
+    with pytest.raises(ManifestError, match=r"already has a manifest named 'study'.*--name"):
         load(ledger, write(tmp_path, *good_rows([1, 2])))
     assert everything(ledger) == before
 
@@ -192,23 +190,21 @@ def test_a_manifest_of_many_chunks_loads_whole(ledger: Ledger, tmp_path: Path) -
     assert ledger.state_counts("ws", "study") == {State.LOADED: 1501}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a~b", "a/b", "a b", "-a", ".a", "ä", "a" * 61, "a\n", "..", "a,b", "\0"],
-)
 def test_a_name_that_cannot_begin_a_partition_key_is_refused(
-    ledger: Ledger, tmp_path: Path, name: str
+    ledger: Ledger, tmp_path: Path
 ) -> None:
-    with pytest.raises(ManifestError, match="name will not do"):
-        load(ledger, write(tmp_path, GOOD_ROW), name=name)
+    for name in ("a~b", "a/b", "a b", "-a", ".a", "ä", "a" * 61, "a\n", "..", "a,b", "\0"):
+        with pytest.raises(ManifestError, match="name will not do"):
+            load(ledger, write(tmp_path, GOOD_ROW), name=name)
     assert count(ledger, Manifest) == 0
 
 
-@pytest.mark.parametrize("name", ["a", "2024-01", "a" * 60, "A.b_c-9"])
 def test_a_name_of_letters_digits_dot_dash_and_underscore_will_do(
-    ledger: Ledger, tmp_path: Path, name: str
+    ledger: Ledger, tmp_path: Path
 ) -> None:
-    assert load(ledger, write(tmp_path, GOOD_ROW), name=name).partition_keys == (f"{name}~000001",)
+    for name in ("a", "2024-01", "a" * 60, "A.b_c-9"):
+        report = load(ledger, write(tmp_path, GOOD_ROW), name=name)
+        assert report.partition_keys == (f"{name}~000001",)
 
 
 def test_the_name_is_the_file_s_without_its_ending_unless_told(
@@ -217,37 +213,19 @@ def test_the_name_is_the_file_s_without_its_ending_unless_told(
     assert load(ledger, write(tmp_path, GOOD_ROW, name="spring.v2.csv")).manifest == "spring.v2"
 
 
-def load_at_once(url: str, tmp_path: Path, jobs: list[tuple[Path, str]]) -> list[str]:
-    """Load manifests in as many processes at one moment; what each of them said."""
-    go = tmp_path / "go"
-    processes = [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "locutus_dagster_tests.manifests.at_once"),
-                *(url, str(go), str(path), name),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for path, name in jobs
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    go.touch()
-    answers = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(jobs), answers
-    return [out.strip() for out, _ in answers]
+def load_beside_others(wait: Wait, url: str, path: Path, name: str) -> tuple[bool, int]:
+    ledger = Ledger.open(url)
+    wait()
+    report = load(ledger, path, name)
+    return report.new, report.rows
 
 
 def test_processes_that_load_one_manifest_at_once_load_it_once(
     ledger: Ledger, ledger_url: str, tmp_path: Path
 ) -> None:
     path = write(tmp_path, *good_rows(range(300)))
-    answers = load_at_once(ledger_url, tmp_path, [(path, "m")] * 3)
-    assert sorted(answers) == ["new=False rows=300"] * 2 + ["new=True rows=300"]
+    answers = at_once(load_beside_others, [(ledger_url, path, "m")] * 3)
+    assert sorted(answers) == [(False, 300), (False, 300), (True, 300)]
     assert count(ledger, ManifestRow) == count(ledger, Accession) == 300
 
 
@@ -256,8 +234,8 @@ def test_processes_that_load_overlapping_manifests_at_once_share_the_accessions(
 ) -> None:
     up = write(tmp_path, *good_rows(range(300)), name="up.csv")
     down = write(tmp_path, *reversed(good_rows(range(100, 400))), name="down.csv")
-    answers = load_at_once(ledger_url, tmp_path, [(up, "up"), (down, "down")])
-    assert answers == ["new=True rows=300"] * 2
+    jobs = [(ledger_url, path, path.stem) for path in (up, down)]
+    assert at_once(load_beside_others, jobs) == [(True, 300), (True, 300)]
     assert count(ledger, ManifestRow) == 600
     assert count(ledger, Accession) == 400
 
