@@ -16,10 +16,11 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+from dagster._core.events import AssetMaterializationPlannedData
 from isal import isal_zlib
 
 from benchmarks.generate import ct_study, mr_study, multiframe, trivial_studies
-from benchmarks.measure import alternately, machine, peak_memory
+from benchmarks.measure import Figure, alternately, machine, peak_memory
 from locutus_dagster.deid import Pseudonyms, basic_policy, deidentify_study
 from locutus_dagster.durable_files import atomic_file, sha256_of
 from locutus_dagster.interim import RawZipWriter
@@ -32,6 +33,7 @@ from locutus_dagster.targets import ShareTarget
 
 SECRET = b"a secret for measurements only.."
 REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
+EVENTS = 40
 TRIVIAL = int(os.environ.get("BENCH_TRIVIAL", "300"))
 HEADER = (
     "SUBJECT_ID,IMAGING_TYPE,AGE_AT_IMAGING_(DAYS),ANATOMICAL_POSITION,ACCESSION_NUM,"
@@ -233,6 +235,7 @@ def orchestration(work: Path) -> dict[str, object]:
             raise SystemExit("the trivial batch failed: no figure")
 
     figures = alternately({"chain": bare, "dagster": through_dagster}, max(1, REPEATS // 2))
+    events = event_cost(work)
     added = (figures["dagster"].wall - figures["chain"].wall) / TRIVIAL
     print(f"\n### Orchestration: {TRIVIAL} accessions of one small instance, one worker, SQLite\n")
     print("| what | seconds | ms an accession |")
@@ -240,7 +243,47 @@ def orchestration(work: Path) -> dict[str, object]:
     for what, figure in figures.items():
         print(f"| {what} | {figure.wall:.1f} | {1000 * figure.wall / TRIVIAL:.0f} |")
     print(f"| added by Dagster | {added * TRIVIAL:.1f} | {1000 * added:.0f} |")
-    return {"accessions": TRIVIAL, "seconds added per accession": added}
+    kept, opened = events["database kept open"].wall, events["as Dagster does it"].wall
+    print(
+        f"\nOne event takes {1000 * opened / EVENTS:.1f} ms, and with the databases kept open "
+        f"({kept / opened:.2f} x) {1000 * kept / EVENTS:.1f} ms."
+    )
+    return {
+        "accessions": TRIVIAL,
+        "figures": {what: vars(figure) for what, figure in figures.items()},
+        "seconds added per accession": added,
+        "events": {what: vars(figure) for what, figure in events.items()},
+    }
+
+
+def event_cost(work: Path) -> dict[str, Figure]:
+    """What one event costs on SQLite, with and without its databases kept open beside it."""
+    import dagster as dg
+
+    from locutus_dagster.defs.storage import event_databases_open
+
+    @dg.asset
+    def thing() -> None: ...
+
+    folder = work / "events"
+    folder.mkdir()
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        run_id = dg.materialize([thing], instance=instance).run_id
+
+        def report() -> None:
+            for number in range(EVENTS):
+                event = dg.DagsterEvent.build_asset_materialization_planned_event(
+                    "job", "thing", AssetMaterializationPlannedData(thing.key, str(number))
+                )
+                instance.report_dagster_event(event, run_id)
+
+        def report_kept_open() -> None:
+            with event_databases_open(instance, run_id):
+                report()
+
+        return alternately(
+            {"as Dagster does it": report, "database kept open": report_kept_open}, REPEATS
+        )
 
 
 def memory(work: Path) -> dict[str, int]:

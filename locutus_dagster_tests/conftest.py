@@ -7,6 +7,7 @@ What belongs here: fixtures that more than one room uses. What does not: how a s
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from sqlalchemy import delete
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.ledger.schema import Base
 from locutus_dagster_tests.parts.postgres import PostgresServer
+
+for _name in [name for name in os.environ if name.startswith(("LOCUTUS_", "DAGSTER_"))]:
+    # What a shell happens to export must reach no test: it would win over a test's own settings.
+    if _name != "LOCUTUS_SCREENSHOTS":
+        del os.environ[_name]
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 
 _NUMBERS = itertools.count(1)
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]

@@ -30,6 +30,7 @@ from locutus_dagster.defs.names import (
 from locutus_dagster.defs.partitions import accession_partitions, register_partitions
 from locutus_dagster.defs.plans import plan, withdraw_plan
 from locutus_dagster.defs.resources import EngineResource
+from locutus_dagster.defs.storage import event_databases_open
 from locutus_dagster.deid import basic_policy
 from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.manifests import load_manifest
@@ -122,7 +123,8 @@ def chain_asset(workspace: str, settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: ChainConfig, engine: EngineResource
     ) -> Iterator[Any]:
         try:
-            yield from _Step(context, workspace, engine).run(config)
+            with event_databases_open(context.instance, context.run.run_id):
+                yield from _Step(context, workspace, engine).run(config)
         except dg.Failure:
             raise
         except Exception as error:  # noqa: BLE001 - Dagster would store its text and its frames

@@ -143,7 +143,8 @@ def _records(content: bytes) -> Iterator[tuple[int, list[str] | str]]:
     text = content.decode("utf-8-sig", errors="surrogateescape")
     for line, raw in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
         try:
-            fields = [cell.strip() for cell in next(csv.reader([raw], strict=True), [])]
+            reader = csv.reader([raw], strict=True, skipinitialspace=True)
+            fields = [cell.strip() for cell in next(reader, [])]
         except csv.Error:
             if not raw.lstrip().startswith("#"):
                 yield line, raw
@@ -222,7 +223,7 @@ def _judge(number: int, line: int, fields: list[str] | str, header: _Header) -> 
         column = header.columns[index]
         if any("\ud800" <= char <= "\udfff" for char in cell):
             return reject(column, "not UTF-8 text")
-        if any(char < " " or char == "\x7f" for char in cell):
+        if any(char < " " or "\x7f" <= char <= "\x9f" for char in cell):
             return reject(column, "a control character")
     fault = _fault(values)
     if fault:

@@ -210,7 +210,8 @@ class FolderSource:
     def _require_root(self) -> None:
         if not self._root.is_dir():
             raise SourceUnavailableError(
-                "The source folder is no longer there.", "Check that it is mounted, then run again."
+                f"The source folder {self._root} is no longer there.",
+                "Check that it is mounted, then run again.",
             )
 
     def _full(self, file: IndexedFile) -> bytes:

@@ -231,12 +231,12 @@ class FolderIndex:
                 empty = next(entries, None) is None
         except OSError:
             raise SourceUnavailableError(
-                "The source folder cannot be read.",
+                f"The source folder {os.fsdecode(self._root)} cannot be read.",
                 "Check that it exists, is mounted, and may be listed by this user.",
             ) from None
         if empty and db.execute("SELECT 1 FROM files LIMIT 1").fetchone():
             raise SourceUnavailableError(
-                "The source folder is empty, but it held files before.",
+                f"The source folder {os.fsdecode(self._root)} is empty, but it held files before.",
                 "Check that it is mounted; if it was emptied on purpose, delete the index file.",
             )
 

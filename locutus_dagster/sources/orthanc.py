@@ -18,10 +18,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
 
 import tenacity
 
@@ -32,8 +30,20 @@ from locutus_dagster.sources.base import (
     InstanceSink,
     SourceError,
     SourceUnavailableError,
-    StudyChangedError,
     StudyIncompleteError,
+)
+from locutus_dagster.sources.orthanc_terms import (
+    Address,
+    GoneError,
+    ListedInstance,
+    LostInstanceError,
+    TransientError,
+    UnreachableError,
+    bad_url,
+    begins_like_dicom,
+    changed,
+    fingerprint,
+    in_url,
 )
 from locutus_dagster.sources.quiet import hush_http_loggers
 
@@ -51,30 +61,6 @@ _AHEAD_PER_CONNECTION = 4
 _LONGEST_WAIT = 30.0
 _CONNECT_TIMEOUT = 10.0
 _WILDCARDS = frozenset("*?\\")
-
-
-class _TransientError(Exception):
-    """A failure that may pass; its text is free of identifiers."""
-
-
-class _UnreachableError(_TransientError):
-    """Nothing accepted the connection."""
-
-
-class _GoneError(Exception):
-    """Orthanc says that there is no such resource."""
-
-
-class _LostInstanceError(Exception):
-    """One instance could not be had after bounded retries; its text is free of identifiers."""
-
-
-@dataclass(frozen=True)
-class _Instance:
-    orthanc_id: str
-    sop_uid: str
-    size: int
-    file_uuid: str
 
 
 class OrthancSource:
@@ -120,7 +106,7 @@ class OrthancSource:
                 "An Orthanc source needs at least one attempt and one connection.",
                 "Correct `attempts` and `connections` of the source.",
             )
-        address = _Address.parse(url)
+        address = Address.parse(url)
         self._base = address.base
         self._place = address.place
         self._username = username if username is not None else address.username
@@ -161,20 +147,20 @@ class OrthancSource:
         }
         try:
             answers = self._ask(lambda orthanc: orthanc.post_tools_find(json=question), list)
-        except _GoneError:
+        except GoneError:
             raise self._not_an_orthanc() from None
         found: list[FoundStudy] = []
         for study_id in self._exact_matches(answers, wanted):
             try:
                 instances = self._list_instances(study_id)
-            except _GoneError:  # deleted since: no longer a study of this accession number
+            except GoneError:  # deleted since: no longer a study of this accession number
                 continue
             found.append(
                 FoundStudy(
                     source_id=study_id,
                     instances=len(instances),
                     size=sum(instance.size for instance in instances),
-                    fingerprint=_fingerprint(instances),
+                    fingerprint=fingerprint(instances),
                 )
             )
         return found
@@ -189,7 +175,7 @@ class OrthancSource:
         instances = self._relist(study)
         try:
             size = self._write_all(instances, sink)
-        except _LostInstanceError as lost:
+        except LostInstanceError as lost:
             failure = self._explain(study, str(lost))
         else:
             self._relist(study)
@@ -210,7 +196,7 @@ class OrthancSource:
         """
         try:
             system = self._ask(lambda orthanc: orthanc.get_system(), dict)
-        except _GoneError:
+        except GoneError:
             raise self._not_an_orthanc() from None
         if "Version" not in system:
             raise self._not_an_orthanc()
@@ -274,7 +260,7 @@ class OrthancSource:
             wait=tenacity.wait_exponential(multiplier=self._backoff, max=_LONGEST_WAIT)
             + tenacity.wait_random(0, self._backoff),
             sleep=tenacity.sleep_using_event(halt),
-            retry=tenacity.retry_if_exception_type(_TransientError),
+            retry=tenacity.retry_if_exception_type(TransientError),
             reraise=True,
         )
 
@@ -282,12 +268,12 @@ class OrthancSource:
         """One question with a JSON answer, retried.
 
         Raises:
-            _GoneError: Orthanc says 404.
+            GoneError: Orthanc says 404.
             SourceUnavailableError: after the last attempt.
         """
         try:
             return self._retrying()(self._ask_once, call, expected)
-        except _TransientError as error:
+        except TransientError as error:
             failure = self._unavailable(error)
         raise failure
 
@@ -298,7 +284,7 @@ class OrthancSource:
         try:
             response = call(self._client)
         except httpx.InvalidURL:
-            failure = _bad_url()
+            failure = bad_url()
         except httpx.HTTPError as error:
             failure = self._translated(error)
         else:
@@ -326,15 +312,15 @@ class OrthancSource:
             raise self._not_an_orthanc() from None
         return [study_id for _, study_id in sorted(matches)]
 
-    def _list_instances(self, study_id: str) -> list[_Instance]:
+    def _list_instances(self, study_id: str) -> list[ListedInstance]:
         return self._instances_in(
-            self._ask(lambda orthanc: orthanc.get_studies_id_instances(id_=_in_url(study_id)), list)
+            self._ask(lambda orthanc: orthanc.get_studies_id_instances(id_=in_url(study_id)), list)
         )
 
-    def _instances_in(self, answers: Sequence[dict[str, Any]]) -> list[_Instance]:
+    def _instances_in(self, answers: Sequence[dict[str, Any]]) -> list[ListedInstance]:
         try:
             instances = [
-                _Instance(
+                ListedInstance(
                     orthanc_id=answer["ID"],
                     sop_uid=unpadded(answer["MainDicomTags"]["SOPInstanceUID"]),
                     size=int(answer["FileSize"]),
@@ -346,22 +332,22 @@ class OrthancSource:
             raise self._not_an_orthanc() from None
         return sorted(instances, key=lambda instance: (instance.sop_uid, instance.orthanc_id))
 
-    def _relist(self, study: FoundStudy) -> list[_Instance]:
+    def _relist(self, study: FoundStudy) -> list[ListedInstance]:
         """The study's instances, if it still is the study that `find` saw."""
         try:
             instances = self._list_instances(study.source_id)
-        except _GoneError:
-            raise _changed() from None
-        if _fingerprint(instances) != study.fingerprint:
-            raise _changed()
+        except GoneError:
+            raise changed() from None
+        if fingerprint(instances) != study.fingerprint:
+            raise changed()
         return instances
 
     # --- downloading ---------------------------------------------------------------------------
 
-    def _write_all(self, instances: Sequence[_Instance], sink: InstanceSink) -> int:
+    def _write_all(self, instances: Sequence[ListedInstance], sink: InstanceSink) -> int:
         """Download ahead in threads, write in order; returns the bytes written."""
         upcoming = deque(instances)
-        window: deque[tuple[_Instance, Future[list[bytes]] | None]] = deque()
+        window: deque[tuple[ListedInstance, Future[list[bytes]] | None]] = deque()
         held = written = 0
         budget = self._connections * _HELD_AT_MOST
         halt = threading.Event()
@@ -394,17 +380,17 @@ class OrthancSource:
                 raise
         return written
 
-    def _download(self, instance: _Instance, halt: threading.Event) -> list[bytes]:
+    def _download(self, instance: ListedInstance, halt: threading.Event) -> list[bytes]:
         """One instance, verified, in chunks; runs in a thread."""
         try:
             return self._retrying(halt)(lambda: list(self._chunks(instance)))
-        except _TransientError as error:
+        except TransientError as error:
             reason = str(error)
-        except _GoneError:
+        except GoneError:
             reason = "Orthanc lists it but has no file of it"
-        raise _LostInstanceError(reason)
+        raise LostInstanceError(reason)
 
-    def _chunks_retried(self, instance: _Instance) -> Iterator[bytes]:
+    def _chunks_retried(self, instance: ListedInstance) -> Iterator[bytes]:
         """One large instance, chunk by chunk; an interrupted download is taken up where it broke.
 
         Orthanc serves no ranges, so what was handed over already is downloaded again and compared.
@@ -420,22 +406,22 @@ class OrthancSource:
                             handed_over.append(digest)
                             yield chunk
                         elif digest != handed_over[number]:
-                            raise _changed()
+                            raise changed()
             return
-        except _TransientError as error:
+        except TransientError as error:
             reason = str(error)
-        except _GoneError:
+        except GoneError:
             reason = "Orthanc lists it but has no file of it"
-        raise _LostInstanceError(reason)
+        raise LostInstanceError(reason)
 
-    def _chunks(self, instance: _Instance) -> Generator[bytes, None, None]:
+    def _chunks(self, instance: ListedInstance) -> Generator[bytes, None, None]:
         """The body of one instance, verified; ends normally only if it is complete."""
         import httpx
 
         failure: Exception | None = None
         md5 = hashlib.md5(usedforsecurity=False) if self._verify_md5 else None
         arrived = 0
-        url = f"{self._base}/instances/{_in_url(instance.orthanc_id)}/file"
+        url = f"{self._base}/instances/{in_url(instance.orthanc_id)}/file"
         try:
             with self._client.stream("GET", url) as response:
                 self._refuse(response)
@@ -445,10 +431,10 @@ class OrthancSource:
                     and "content-encoding" not in response.headers
                     and announced != str(instance.size)
                 ):
-                    raise _TransientError("its length is not the one that Orthanc lists")
+                    raise TransientError("its length is not the one that Orthanc lists")
                 for chunk in response.iter_bytes(_CHUNK):
-                    if not arrived and not _begins_like_dicom(chunk):
-                        raise _TransientError("what arrived is not DICOM")
+                    if not arrived and not begins_like_dicom(chunk):
+                        raise TransientError("what arrived is not DICOM")
                     arrived += len(chunk)
                     if arrived > instance.size:
                         break
@@ -460,17 +446,17 @@ class OrthancSource:
         if failure is not None:
             raise failure
         if arrived != instance.size:
-            raise _TransientError("its length is not the one that Orthanc lists")
+            raise TransientError("its length is not the one that Orthanc lists")
         if md5 is not None and md5.hexdigest() != self._recorded_md5(instance):
-            raise _TransientError("its MD5 is not the one that Orthanc recorded")
+            raise TransientError("its MD5 is not the one that Orthanc recorded")
 
-    def _recorded_md5(self, instance: _Instance) -> str:
+    def _recorded_md5(self, instance: ListedInstance) -> str:
         import httpx
 
         failure: Exception
         try:
             response = self._client.get_instances_id_attachments_name_md5(
-                id_=_in_url(instance.orthanc_id), name="dicom"
+                id_=in_url(instance.orthanc_id), name="dicom"
             )
         except httpx.HTTPError as error:
             failure = self._translated(error)
@@ -488,14 +474,14 @@ class OrthancSource:
         failure: SourceError
         try:
             answers = self._ask_once(
-                lambda orthanc: orthanc.get_studies_id_instances(id_=_in_url(study.source_id)),
+                lambda orthanc: orthanc.get_studies_id_instances(id_=in_url(study.source_id)),
                 list,
             )
-            unchanged = _fingerprint(self._instances_in(answers)) == study.fingerprint
-        except _TransientError as error:
+            unchanged = fingerprint(self._instances_in(answers)) == study.fingerprint
+        except TransientError as error:
             failure = self._unavailable(error)
-        except _GoneError:
-            failure = _changed()
+        except GoneError:
+            failure = changed()
         except SourceError as error:
             failure = error
         else:
@@ -505,7 +491,7 @@ class OrthancSource:
                     "Look into Orthanc's log and storage, then run this accession again.",
                 )
                 if unchanged
-                else _changed()
+                else changed()
             )
         return failure
 
@@ -522,9 +508,9 @@ class OrthancSource:
                 "Check the source's username and password, and that this user may read studies.",
             )
         if status == 404:
-            raise _GoneError
+            raise GoneError
         if status == 429 or status >= 500:
-            raise _TransientError(f"Orthanc answered with HTTP status {status}")
+            raise TransientError(f"Orthanc answered with HTTP status {status}")
         if 300 <= status < 400:
             raise SourceUnavailableError(
                 f"Orthanc at {self._place} redirects elsewhere (HTTP {status}).",
@@ -545,13 +531,13 @@ class OrthancSource:
                 "Give the source the file of its certificate authority in `verify`.",
             )
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return _UnreachableError("Orthanc did not accept the connection")
+            return UnreachableError("Orthanc did not accept the connection")
         if isinstance(error, httpx.TimeoutException):
-            return _TransientError(f"Orthanc sent nothing for {self._timeout:g} s")
-        return _TransientError("the connection broke")
+            return TransientError(f"Orthanc sent nothing for {self._timeout:g} s")
+        return TransientError("the connection broke")
 
-    def _unavailable(self, error: _TransientError) -> SourceUnavailableError:
-        if isinstance(error, _UnreachableError):
+    def _unavailable(self, error: TransientError) -> SourceUnavailableError:
+        if isinstance(error, UnreachableError):
             return SourceUnavailableError(
                 f"Orthanc does not answer at {self._place}.",
                 "Check the source's URL and the network, and that Orthanc runs.",
@@ -566,69 +552,3 @@ class OrthancSource:
             f"What answers at {self._place} does not answer like Orthanc's REST API.",
             "Check the source's URL, with the path of a reverse proxy if there is one.",
         )
-
-
-@dataclass(frozen=True)
-class _Address:
-    base: str
-    place: str
-    username: str | None
-    password: str | None
-
-    @classmethod
-    def parse(cls, url: str) -> _Address:
-        try:
-            parts = urlsplit(url)
-            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-            host = parts.hostname or ""
-        except (KeyError, ValueError):
-            host, port = "", 0
-        if not host or parts.query or parts.fragment:
-            raise _bad_url()
-        shown_host = f"[{host}]" if ":" in host else host
-        place = f"{parts.scheme}://{shown_host}:{port}"
-        return cls(
-            base=place + parts.path.rstrip("/"),
-            place=place,
-            username=unquote(parts.username) if parts.username is not None else None,
-            password=unquote(parts.password) if parts.password is not None else None,
-        )
-
-
-def _bad_url() -> SourceError:
-    return SourceError(
-        "The URL of the Orthanc source is not one.",
-        "Write it as http://host:8042 or https://host/path.",
-    )
-
-
-def _in_url(orthanc_id: str) -> str:
-    return quote(orthanc_id, safe="")
-
-
-def _fingerprint(instances: Sequence[_Instance]) -> str:
-    """Hex digest over what identifies the stored files.
-
-    The UUID of the file is part of it, because an instance that is overwritten by one of the same
-    length keeps its UID and its size.
-    """
-    digest = hashlib.sha256()
-    for line in sorted(f"{one.sop_uid}\t{one.size}\t{one.file_uuid}\n" for one in instances):
-        digest.update(line.encode())
-    return digest.hexdigest()
-
-
-def _begins_like_dicom(head: bytes) -> bool:
-    """Whether this is the start of a Part 10 file, or of a bare data set.
-
-    Orthanc accepts some files without preamble and serves them as they came, so they are
-    let through here; the de-identification engine decides about them.
-    """
-    return head[128:132] == b"DICM" or head[:2] in (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08")
-
-
-def _changed() -> StudyChangedError:
-    return StudyChangedError(
-        "The study changed in Orthanc since it was found.",
-        "Run this accession again once the study is complete there.",
-    )

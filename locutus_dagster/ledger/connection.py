@@ -1,0 +1,170 @@
+"""The ledger's database: opening it, its transactions, and its errors without values.
+
+What belongs here: the engine, SQLite's and PostgreSQL's ways, migrations at opening. What does not:
+any table (`reading.py`, `store.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from locutus_dagster.errors import LocutusError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["LedgerConnection", "LedgerError"]
+
+_SQLITE_PATIENCE = 60.0  # seconds that a writer waits for another
+
+
+class LedgerError(LocutusError):
+    """The ledger cannot be opened or does not hold what was asked for."""
+
+
+class LedgerConnection:
+    """The status database at `url` (SQLAlchemy), opened lazily, safe to share between threads.
+
+    Args:
+        url: SQLite for one machine, PostgreSQL (`postgresql+psycopg2://`) for several.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        options: dict[str, Any] = {"hide_parameters": True}  # errors must not quote values
+        if self._url.get_backend_name() == "sqlite":
+            options["connect_args"] = {"timeout": _SQLITE_PATIENCE}
+        else:
+            options["pool_pre_ping"] = True
+        self._engine = create_engine(self._url, **options)
+        if self._url.get_backend_name() == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        self._reader = self._engine.execution_options(locutus_reads_only=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._url.render_as_string(hide_password=True)!r})"
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open the ledger, creating it or bringing its schema up to date first.
+
+        Raises:
+            LedgerError: the database cannot be reached or written.
+        """
+        try:
+            ledger = cls(url)
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            raise LedgerError(
+                f"The ledger's address names no database that can be opened "
+                f"({type(error).__name__}).",
+                "Write sqlite:///… or postgresql://… into LOCUTUS_LEDGER_URL, and install the "
+                "extra 'postgres' for the latter.",
+            ) from None
+        try:
+            ledger._create_file()
+            ledger._migrate()
+        except (SQLAlchemyError, OSError) as error:
+            kind = type(getattr(error, "orig", None) or error).__name__
+            raise LedgerError(
+                f"The ledger at {ledger._url.render_as_string(hide_password=True)} cannot be "
+                f"opened ({kind}).",
+                "Check LOCUTUS_LEDGER_URL, that the database runs and that its folder is writable.",
+            ) from None
+        return ledger
+
+    def _create_file(self) -> None:
+        if self._url.get_backend_name() != "sqlite" or not self._url.database:
+            return
+        path = Path(self._url.database)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            # SQLite gives its -wal and -shm files the mode of the database itself.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+    def _migrate(self) -> None:
+        from locutus_dagster.ledger.migrations import HEAD, upgrade
+
+        with self._engine.connect() as connection:
+            if _current_revision(connection) == HEAD:
+                return
+        with self._engine.begin() as connection:
+            upgrade(connection)
+
+    def close(self) -> None:
+        """Return every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def session(self, *, reads_only: bool = False) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on an exception.
+
+        Raises:
+            LedgerError: the database stopped answering, has no room left, or refused a change.
+        """
+        try:
+            bind = self._reader if reads_only else self._engine
+            with Session(bind, expire_on_commit=False) as session, session.begin():
+                yield session
+        except OperationalError as error:
+            raise LedgerError(
+                f"The ledger stopped answering ({type(error.orig).__name__}).",
+                "Check that the database runs and has disk space; a rerun resumes from here.",
+            ) from None
+        except DBAPIError as error:
+            # PostgreSQL quotes the offending row in the text of such an error.
+            raise LedgerError(
+                f"The ledger refused a question or a change ({type(error.orig).__name__}).",
+                "If its tables are as Locutus made them, please report this as a bug.",
+            ) from None
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
+    cursor = connection.cursor()
+    _switch_to_wal(cursor)
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    # Here SQLite may say "locked" at once, without waiting: when processes open a new ledger
+    # together. So the waiting is done here.
+    deadline = time.monotonic() + _SQLITE_PATIENCE
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - to wait is the point
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another process wrote in
+    # between; one that takes the write lock at its start waits its turn instead.
+    reads_only = connection.get_execution_options().get("locutus_reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+def _current_revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return revision
