@@ -300,7 +300,7 @@ def memory(work: Path) -> dict[str, int]:
         raw = work / "mf.zip"
         raw_zip([multiframe(work / "mf.dcm", megabytes)], raw, deflated=False)
         peaks[f"one instance of {megabytes} MB"] = peak_memory(_TRANSFORM, str(raw), out)
-    print("\n### Peak memory of the transform (resident; mapped file pages count)\n")
+    print("\n### Peak memory of the transform (anonymous; pages of mapped files do not count)\n")
     print("| study | MB |")
     print("|---|---:|")
     for what, peak in peaks.items():

@@ -26,8 +26,12 @@ class VerifyError(LocutusError):
 
 
 @contextmanager
-def atomic_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, mode: int = 0o600, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Write `path` under a temporary name; on success fsync it and rename it into place.
+
+    Args:
+        durable: False leaves out the fsync, for a file that nobody trusts without holding it
+            against a checksum: a power cut may cost the file, and then it is made again.
 
     On an exception the temporary file is removed and `path` stays as it was.
     """
@@ -39,9 +43,11 @@ def atomic_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "w+b") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         part.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             part.unlink()

@@ -93,11 +93,17 @@ class Ledger(LedgerReader):
         policy_fingerprint: str,
         study_uid: str,
         study_token: str,
+        spent: Iterable[str] = (),
         run_id: str | None = None,
     ) -> None:
-        """The de-identified zip lies in the interim store, verified and free of residue."""
+        """The de-identified zip lies in the interim store, verified and free of residue.
+
+        Args:
+            spent: kinds of artifacts that it was made from and that are about to be deleted.
+        """
         with self.session() as session:
             _replace_artifact(session, accession_id, artifact)
+            _mark_deleted(session, accession_id, spent)
             counts = _replace_dispositions(session, accession_id, dispositions, policy_fingerprint)
             values = {"study_uid": study_uid, "study_token": study_token, **counts}
             _move(session, accession_id, State.DEIDENTIFIED, None, "", run_id, values)
@@ -119,10 +125,20 @@ class Ledger(LedgerReader):
             _move(session, accession_id, State.FAILED, phase, reason, run_id, counts)
 
     def record_delivered(
-        self, accession_id: int, delivery: DeliveryRecord, *, run_id: str | None = None
+        self,
+        accession_id: int,
+        delivery: DeliveryRecord,
+        *,
+        spent: Iterable[str] = (),
+        run_id: str | None = None,
     ) -> None:
-        """The target has confirmed the zip."""
+        """The target has confirmed the zip; `spent` artifacts are about to be deleted.
+
+        Raises:
+            LedgerError: another accession has been delivered to that place.
+        """
         with self.session() as session:
+            _mark_deleted(session, accession_id, spent)
             known = session.scalars(
                 select(Delivery).where(
                     Delivery.target == delivery.target, Delivery.uri == delivery.uri
@@ -148,15 +164,7 @@ class Ledger(LedgerReader):
     def record_deleted(self, accession_id: int, kind: str) -> None:
         """Every artifact of that kind has been removed from the interim store."""
         with self.session() as session:
-            session.execute(
-                update(Artifact)
-                .where(
-                    Artifact.accession_id == accession_id,
-                    Artifact.kind == kind,
-                    Artifact.deleted_at.is_(None),
-                )
-                .values(deleted_at=now())
-            )
+            _mark_deleted(session, accession_id, (kind,))
 
 
 def _move(
@@ -190,16 +198,20 @@ def _move(
     )
 
 
-def _replace_artifact(session: Session, accession_id: int, record: ArtifactRecord) -> None:
+def _mark_deleted(session: Session, accession_id: int, kinds: Iterable[str]) -> None:
     session.execute(
         update(Artifact)
         .where(
             Artifact.accession_id == accession_id,
-            Artifact.kind == record.kind,
+            Artifact.kind.in_(list(kinds)),
             Artifact.deleted_at.is_(None),
         )
         .values(deleted_at=now())
     )
+
+
+def _replace_artifact(session: Session, accession_id: int, record: ArtifactRecord) -> None:
+    _mark_deleted(session, accession_id, (record.kind,))
     session.add(
         Artifact(
             accession_id=accession_id,

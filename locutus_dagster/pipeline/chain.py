@@ -76,7 +76,7 @@ class _Walk:
             try:
                 if item.state is State.DELIVERED:
                     yield from self._already_delivered(item)
-                    self._clear(item, room)
+                    self._delete(room.raw_zip, room.deidentified_zip)
                 else:
                     yield from self._process(item, room)
             except BaseException:
@@ -103,7 +103,7 @@ class _Walk:
             if transformed is None:
                 return
             artifact, token = transformed
-        self._delete(item, room.raw_zip, RAW)
+        self._delete(room.raw_zip)
         self.parts.checkpoint("transform:cleared")
         yield from self._deliver(item, artifact, token, room)
 
@@ -175,7 +175,7 @@ class _Walk:
         self.phase = Phase.DELIVER
         started = time.perf_counter()
         record = deliver(item, artifact, token, room, self.parts, self.run_id)
-        self._clear(item, room)
+        self._delete(room.raw_zip, room.deidentified_zip)
         self.parts.checkpoint("deliver:cleared")
         yield PhaseDone(
             self.key, Artifact.DELIVERED, _receipt(record) | _since(started, record.size)
@@ -225,17 +225,11 @@ class _Walk:
 
     # -- clearing up -----------------------------------------------------------------------
 
-    def _delete(self, item: WorkItem, path: Path, kind: str) -> None:
-        if self.parts.settings.keep_interim_files:
-            return
-        with suppress(FileNotFoundError):
-            path.unlink()
-        self.ledger.record_deleted(item.accession_id, kind)
-
-    def _clear(self, item: WorkItem, room: Room) -> None:
-        """Remove every interim file: the accession has been delivered."""
-        self._delete(item, room.raw_zip, RAW)
-        self._delete(item, room.deidentified_zip, DEIDENTIFIED)
+    def _delete(self, *paths: Path) -> None:
+        """Remove files that the ledger has already written off, in the commit before this."""
+        if not self.parts.settings.keep_interim_files:
+            for path in paths:
+                path.unlink(missing_ok=True)
 
     def _forget_identified(self, item: WorkItem, room: Room) -> None:
         """Remove what still identifies the patient: the walk has ended without success."""
@@ -245,7 +239,8 @@ class _Walk:
             room.raw_zip.unlink(missing_ok=True)
             room.discard_parts()
         with suppress(LedgerError):  # the ledger's own failure is what will be reported
-            self.ledger.record_deleted(item.accession_id, RAW)
+            if self.ledger.artifact(item.accession_id, RAW) is not None:
+                self.ledger.record_deleted(item.accession_id, RAW)
 
     def _record(self, item: WorkItem, state: State, reason: str = "") -> None:
         self.ledger.record_state(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from locutus_dagster.interim import Room
 from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord, WorkItem, digest
+from locutus_dagster.pipeline.extract import RAW
 from locutus_dagster.pipeline.parts import Parts
+from locutus_dagster.pipeline.transform import DEIDENTIFIED
 from locutus_dagster.targets import TargetError, delivery_key
 
 __all__ = ["deliver", "delivery_fingerprint", "key_of"]
@@ -73,6 +75,7 @@ def deliver(
         instances=artifact.instances,
         fingerprint=delivery_fingerprint(artifact.fingerprint, receipt.uri),
     )
-    parts.ledger.record_delivered(item.accession_id, record, run_id=run_id)
+    spent = () if parts.settings.keep_interim_files else (RAW, DEIDENTIFIED)
+    parts.ledger.record_delivered(item.accession_id, record, spent=spent, run_id=run_id)
     parts.checkpoint("deliver:recorded")
     return record

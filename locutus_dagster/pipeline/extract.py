@@ -60,7 +60,7 @@ def extract(
     """
     # The raw zip is stored and the de-identified one deflated, so two sizes are always enough.
     room.reserve(2 * study.size + _OVERHEAD)
-    with atomic_file(room.raw_zip) as stream:
+    with atomic_file(room.raw_zip, durable=False) as stream:
         writer = RawZipWriter(stream)
         receipt = parts.source.fetch(study, writer)
         writer.close()

@@ -13,7 +13,7 @@ from locutus_dagster.durable_files import atomic_file, sha256_of
 from locutus_dagster.interim import Room
 from locutus_dagster.ledger import Phase
 from locutus_dagster.ledger.work import ArtifactRecord, DispositionCount, WorkItem, digest
-from locutus_dagster.pipeline.extract import HOST
+from locutus_dagster.pipeline.extract import HOST, RAW
 from locutus_dagster.pipeline.parts import Parts
 
 __all__ = ["DEIDENTIFIED", "Transformed", "expected_fingerprint", "transform"]
@@ -54,7 +54,7 @@ def transform(
         DeidError: the engine cannot work on this study at all.
         LedgerError: the result could not be recorded.
     """
-    with atomic_file(room.deidentified_zip) as stream:
+    with atomic_file(room.deidentified_zip, durable=False) as stream:
         disposition = deidentify_study(
             room.raw_zip,
             stream,
@@ -104,6 +104,7 @@ def transform(
         policy_fingerprint=disposition.policy_fingerprint,
         study_uid=disposition.study_uid,
         study_token=disposition.study_token,
+        spent=() if parts.settings.keep_interim_files else (RAW,),
         run_id=run_id,
     )
     parts.checkpoint("transform:recorded")
