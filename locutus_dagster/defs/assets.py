@@ -104,7 +104,7 @@ def chain_asset(workspace: str, settings: Settings) -> dg.AssetsDefinition:
             description=_DESCRIPTIONS[artifact],
             group_name=workspace,
             kinds=_KINDS[artifact] - ({"orthanc"} if source_kind != "orthanc" else set()),
-            owners=list(own.owners),
+            owners=list(own.owners or (f"team:{workspace}",)),
             code_version=code_version,
             skippable=True,
         ).with_io_manager_key(io_keys(workspace)[_IO[artifact]])

@@ -92,8 +92,7 @@ class FolderSource:
         hidden = self._index.unreadable_beside(files)
         if hidden:
             raise StudyIncompleteError(
-                f"{hidden} files or folders beside the study's files cannot be read, or are DICOM "
-                "too damaged to tell which study they belong to.",
+                f"{hidden} files or folders beside the study's files cannot be read.",
                 "Make them readable, or move them elsewhere if they are not part of the study.",
             )
         for file in files:

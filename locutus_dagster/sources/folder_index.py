@@ -258,7 +258,9 @@ class FolderIndex:
         """The files of one study, ordered by SOP Instance UID and path.
 
         Files of the study that carry no accession number belong to it; those that carry another
-        one do not.
+        one do not. A DICOM file too damaged to say where it belongs is taken for part of the
+        study if nothing else lies in its directory, so that it is withheld and counted there and
+        not overlooked; among files of several studies it can be nobody's.
         """
         with_orphans = study_uid and len(self.studies_of(accession)) == 1
         rows = self._db.execute(
@@ -274,16 +276,34 @@ class FolderIndex:
                 "orphans": bool(with_orphans),
             },
         )
+        files = [IndexedFile(*row) for row in rows]
+        for directory in sorted({file.directory for file in files}):
+            files += self._damaged_in(directory, study_uid)
+        return files
+
+    def _damaged_in(self, directory: bytes, study_uid: str) -> list[IndexedFile]:
+        """The damaged DICOM files of a directory that holds one study only."""
+        rows = self._db.execute(
+            "SELECT path, directory, size, mtime_ns, sop_uid FROM files"
+            " WHERE directory = :directory AND kind = :damaged AND NOT EXISTS ("
+            "  SELECT 1 FROM files WHERE directory = :directory AND kind = :dicom"
+            "  AND study_uid NOT IN (:study, ''))"
+            " ORDER BY path",
+            {
+                "directory": directory,
+                "damaged": DAMAGED,
+                "dicom": DICOM,
+                "study": study_uid,
+            },
+        )
         return [IndexedFile(*row) for row in rows]
 
     def unreadable_beside(self, files: Iterable[IndexedFile]) -> int:
-        """How many files that could not be read lie in the directories of these files."""
-        count = 0
-        for directory in {file.directory for file in files}:
-            count += self._count(
-                "directory = ? AND kind IN (?, ?)", directory, _UNREADABLE, DAMAGED
-            )
-        return count
+        """How many files that could not be opened lie in the directories of these files."""
+        return sum(
+            self._count("directory = ? AND kind = ?", directory, _UNREADABLE)
+            for directory in {file.directory for file in files}
+        )
 
     def counts(self) -> dict[str, int]:
         """Files and studies, and what could not be attributed or read."""

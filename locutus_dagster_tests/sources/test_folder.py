@@ -426,6 +426,33 @@ def test_a_root_that_vanishes_is_not_taken_for_a_changed_study(
         source.fetch(study, CollectingSink())
 
 
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def test_a_file_too_damaged_to_attribute_is_part_of_the_study_whose_folder_it_lies_in(
+    root: Path, source: FolderSource
+) -> None:
+    first, *_ = put(root, study_of("A1", 2))
+    (first.parent / "damaged.dcm").write_bytes(first.read_bytes()[:140])
+
+    (study,) = source.find("A1")
+
+    assert study.instances == 3
+    assert source.fetch(study, CollectingSink()).instances == 3
+
+
+def test_a_damaged_file_among_several_studies_blocks_none_of_them_and_is_counted(
+    root: Path, source: FolderSource
+) -> None:
+    first, *_ = put(root, [*study_of("A1", 2), *study_of("A2", 2, study="2")])
+    (first.parent / "damaged.dcm").write_bytes(first.read_bytes()[:140])
+
+    for accession in ("A1", "A2"):
+        (study,) = source.find(accession)
+        assert source.fetch(study, CollectingSink()).instances == 2
+    assert source.unattributed == 1
+
+
 # --- permissions -------------------------------------------------------------------------------
 
 
