@@ -190,6 +190,57 @@ def whole_accession(folder: Path, accession: str, work: Path) -> Callable[[], No
     return run
 
 
+def orthanc_extraction(work: Path) -> dict[str, object]:
+    """The CT study out of a real Orthanc: instance by instance, beside its archive."""
+    import httpx
+
+    from locutus_dagster.sources.orthanc import OrthancSource
+    from locutus_dagster_tests.parts.orthanc import OrthancServer, find_orthanc
+
+    if find_orthanc() is None:
+        print("\nNo Orthanc here: extraction from it was not measured.")
+        return {}
+    files = ct_study(work / "orthanc-ct" / "study", accession="BENCH-ORTHANC")
+    size = sum(file.stat().st_size for file in files)
+    with OrthancServer(work / "orthanc") as server:
+        for file in files:
+            server.upload(file)
+        source = OrthancSource(server.url)
+        (study,) = source.find("BENCH-ORTHANC")
+
+        def extract() -> None:
+            with atomic_file(work / "orthanc.zip", durable=False) as stream:
+                writer = RawZipWriter(stream)
+                source.fetch(study, writer)
+                writer.close()
+            sha256_of(work / "orthanc.zip")
+
+        def archive() -> None:
+            url = f"{server.url}/studies/{study.source_id}/archive"
+            with (
+                (work / "archive.zip").open("wb") as out,
+                httpx.stream("GET", url, timeout=300, trust_env=False) as response,
+            ):
+                for chunk in response.iter_raw():
+                    out.write(chunk)
+
+        figures = alternately(
+            {"archive, as Orthanc zips it": archive, "extract, verified": extract},
+            max(1, REPEATS // 2),
+        )
+        source.close()
+    base = figures["archive, as Orthanc zips it"]
+    print("\n### Extraction from Orthanc: the CT study\n")
+    print("| what | seconds | MB/s | against the archive |")
+    print("|---|---:|---:|---:|")
+    for what, figure in figures.items():
+        print(
+            f"| {what} | {figure.wall:.2f} | {size / 1e6 / figure.wall:.0f} | "
+            f"{base.wall / figure.wall:.1f} x as fast |"
+        )
+    return {what: vars(figure) for what, figure in figures.items()}
+
+
 def settings_for(folder: Path, home: Path, share: Path, workers: int) -> Settings:
     """Settings of one workspace over a folder."""
     return Settings(
@@ -342,6 +393,8 @@ def main() -> None:
         if not only or "mr" in only:
             files = mr_study(work / "mr" / "study")
             results["mr"] = study_figures("MR 256x256x16", files, "BENCH-MR-0001", work)
+        if not only or "orthanc" in only:
+            results["orthanc"] = orthanc_extraction(work)
         if not only or "orchestration" in only:
             results["orchestration"] = orchestration(work)
         if not only or "memory" in only:
