@@ -25,6 +25,7 @@ from typing import cast
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Phase, State
 from locutus_dagster.pipeline.chain import process_accession
+from locutus_dagster.pipeline.extract import RAW
 from locutus_dagster.pipeline.outcomes import Finished, Outcome, Result
 from locutus_dagster.pipeline.parts import DEFAULT_FACTORY, Parts, factory_named
 from locutus_dagster.pipeline.worker import DONE
@@ -106,6 +107,8 @@ class Batch:
         finally:
             for worker in workers:
                 worker.stop()
+                if worker.busy_with is not None:  # the run was ended in the middle of it
+                    self._forget_identified(parts, worker.busy_with)
 
     def _listen(self, parts: Parts, workers: list[_Worker]) -> Iterator[Outcome]:
         speaking = wait([worker.connection for worker in workers])
@@ -120,22 +123,26 @@ class Batch:
                 status, text = message
                 if status == "broken":
                     raise BatchError(text)
-                worker.ready = True
+                worker.ready = worker.served = True
             elif message == DONE:
-                worker.busy_with = None
+                worker.ready = True
             else:
+                if isinstance(message, Finished):
+                    worker.busy_with = None
                 yield cast(Outcome, message)
 
     def _bury(self, parts: Parts, worker: _Worker) -> Iterator[Outcome]:
         """Account for the accession that a dead worker had in hand."""
         code = worker.process.wait()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        if worker.busy_with is None:
+        key = worker.busy_with
+        if key is None and worker.served:
+            return  # it had said all that there was to say
+        if key is None:
             raise BatchError(
-                f"A worker process ended by itself ({how}).",
+                f"A worker process ended before it could begin ({how}).",
                 "Look for the kernel's out-of-memory killer in the system log.",
             )
-        key = worker.busy_with
         item = parts.ledger.work_items(self.workspace, [key])[0]
         if item.state is State.DELIVERED:  # it died after its last commit
             yield from process_accession(key, parts, run_id=self.run_id)
@@ -144,11 +151,7 @@ class Batch:
             f"The worker process died ({how}). Look for the kernel's out-of-memory killer in the "
             "system log, then run the accession again."
         )
-        with parts.interim.claim(self.workspace, item.accession_id) as room:
-            room.discard_parts()
-            if not self.settings.keep_interim_files:
-                room.raw_zip.unlink(missing_ok=True)
-                parts.ledger.record_deleted(item.accession_id, "raw")
+        self._forget_identified(parts, key)
         phase = {State.EXTRACTED: Phase.TRANSFORM, State.DEIDENTIFIED: Phase.DELIVER}
         parts.ledger.record_state(
             item.accession_id,
@@ -158,6 +161,15 @@ class Batch:
             run_id=self.run_id,
         )
         yield Finished(key, Result.FAILED, reason)
+
+    def _forget_identified(self, parts: Parts, key: str) -> None:
+        """Remove what a worker that is no more has left of an accession's identified files."""
+        item = parts.ledger.work_items(self.workspace, [key])[0]
+        with parts.interim.claim(self.workspace, item.accession_id) as room:
+            room.discard_parts()
+            if not self.settings.keep_interim_files:
+                room.raw_zip.unlink(missing_ok=True)
+                parts.ledger.record_deleted(item.accession_id, RAW)
 
     def _sweep(self, parts: Parts) -> None:
         """Remove what earlier, crashed runs left of accessions that have been delivered since."""
@@ -181,7 +193,8 @@ class _Worker:
 
     process: subprocess.Popen[bytes]
     connection: Connection[object, object]
-    ready: bool = False
+    ready: bool = False  # for the next accession
+    served: bool = False  # has been ready once
     busy_with: str | None = None
 
     @classmethod
@@ -197,12 +210,13 @@ class _Worker:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         connection: Connection[object, object] = Connection(ours.detach())
-        connection.send((batch.parts_factory, batch.settings, batch.workspace, batch.run_id))
+        with suppress(OSError):  # it died at once: `_listen` will notice
+            connection.send((batch.parts_factory, batch.settings, batch.workspace, batch.run_id))
         return cls(process, connection)
 
     def give(self, partition_key: str) -> None:
         """Hand over the next accession."""
-        self.busy_with = partition_key
+        self.busy_with, self.ready = partition_key, False
         with suppress(OSError):  # it has just died: `_listen` will notice, and bury it
             self.connection.send(partition_key)
 

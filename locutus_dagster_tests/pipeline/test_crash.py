@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from locutus_dagster.ledger import State
+from locutus_dagster.pipeline.batch import BatchError
 from locutus_dagster.pipeline.outcomes import Result
 from locutus_dagster_tests.pipeline.world import FAULTS, World, results
 
@@ -101,3 +102,32 @@ def test_a_crashed_extraction_is_resumed_without_asking_the_source_again(
     assert raw.metadata["resumed"] == "yes"
     assert before is not None
     assert raw.metadata["sha256"] == before.sha256
+
+
+def test_a_run_that_is_ended_in_the_middle_leaves_nothing_identified(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(workers=2)
+    outcomes = world.batch().run(world.keys)
+    for outcome in outcomes:
+        if getattr(outcome, "artifact", None) == "raw_dicom_zip":
+            break
+
+    outcomes.close()  # what Dagster's "Terminate" and Ctrl-C do to the generator
+
+    assert "raw.zip" not in world.leftovers()
+    assert not [name for name in world.leftovers() if name.endswith(".part")]
+    world.run()
+    _assert_everything_delivered_once(world)
+
+
+def test_workers_that_cannot_begin_end_the_batch_with_one_message(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(workers=2)
+    monkeypatch.setattr("sys.executable", "/bin/false")
+
+    with pytest.raises(BatchError, match="before it could begin"):
+        world.run()
+
+    assert {item.state for item in world.items()} == {State.LOADED}
