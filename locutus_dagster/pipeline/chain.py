@@ -177,10 +177,10 @@ class _Walk:
         record = deliver(item, artifact, token, room, self.parts, self.run_id)
         self._delete(room.raw_zip, room.deidentified_zip)
         self.parts.checkpoint("deliver:cleared")
-        yield PhaseDone(
-            self.key, Artifact.DELIVERED, _receipt(record) | _since(started, record.size)
-        )
-        yield PhaseDone(self.key, Artifact.SUMMARY, _summary(self._item()))
+        spent = _since(started, record.size)
+        now = self._item()
+        yield PhaseDone(self.key, Artifact.DELIVERED, _receipt(record, now) | spent)
+        yield PhaseDone(self.key, Artifact.SUMMARY, _summary(now))
         yield Finished(self.key, Result.DELIVERED)
 
     # -- what was done before --------------------------------------------------------------
@@ -198,7 +198,7 @@ class _Walk:
         earlier: Metadata = {"delivered before": "yes, from the same attributes and settings"}
         yield PhaseDone(self.key, Artifact.RAW, earlier)
         yield PhaseDone(self.key, Artifact.DEIDENTIFIED, earlier)
-        yield PhaseDone(self.key, Artifact.DELIVERED, _receipt(before[-1]) | earlier)
+        yield PhaseDone(self.key, Artifact.DELIVERED, _receipt(before[-1], item) | earlier)
         yield PhaseDone(self.key, Artifact.SUMMARY, _summary(item) | earlier)
         yield Finished(self.key, Result.UNCHANGED)
 
@@ -293,8 +293,9 @@ def _facts(record: ArtifactRecord) -> Metadata:
     return {"instances": record.instances, "bytes": record.size, "sha256": record.sha256}
 
 
-def _receipt(record: DeliveryRecord) -> Metadata:
+def _receipt(record: DeliveryRecord, item: WorkItem) -> Metadata:
     return {
+        "study UID (pseudonym)": item.study_uid or "",
         "instances": record.instances,
         "bytes": record.size,
         "sha256": record.sha256,
