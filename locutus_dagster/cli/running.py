@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -50,6 +51,7 @@ def run_and_show(
         The exit code: 0 all fine, 2 some accessions failed, 1 the run could not work.
     """
     from locutus_dagster.defs.instance import (
+        changed_in,
         failure_of,
         new_run_id,
         open_instance,
@@ -83,9 +85,10 @@ def run_and_show(
         with _Watch(ledger, workspace, manifest, run_id, len(items), out):
             succeeded = process_manifest(instance, settings, workspace, manifest, run_id)
         why = "" if succeeded else failure_of(instance, run_id)
+        changed = changed_in(instance, run_id)
     items = ledger.manifest_items(workspace, manifest)
     touched = ledger.touched_by(run_id)
-    show_table(ledger, items, out, accessions)
+    show_table(ledger, items, changed, out, accessions)
     ledger.close()
     if succeeded:
         return 0
@@ -96,8 +99,18 @@ def run_and_show(
     return 2
 
 
-def show_table(ledger: Ledger, items: list[WorkItem], out: Console, accessions: bool) -> None:
-    """Print one line for each accession, and totals that add up to the rows."""
+def show_table(
+    ledger: Ledger,
+    items: list[WorkItem],
+    changed: Mapping[str, str],
+    out: Console,
+    accessions: bool,
+) -> None:
+    """Print one line for each accession, and totals that add up to the rows.
+
+    Args:
+        changed: partitions whose accession was delivered before from other attributes, and why.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("partition", *(("accession",) if accessions else ()), "status"):
         table.add_column(column)
@@ -105,13 +118,15 @@ def show_table(ledger: Ledger, items: list[WorkItem], out: Console, accessions: 
         table.add_column(column, justify="right")
     table.add_column("where the zip lies, or why not")
     for item in items:
-        delivered = item.state is State.DELIVERED
-        where = item.reason or _WHY_NOT.get(item.state, "")
+        delivered = item.state is State.DELIVERED and item.partition_key not in changed
+        where = changed.get(item.partition_key) or item.reason or _WHY_NOT.get(item.state, "")
         if delivered:
             last = ledger.deliveries(item.accession_id)[-1]
             where = _near(last.uri)
         colour = _COLOURS.get(item.state, "red")
         shown = status(item.state, item.phase, "…" if item.state is State.FAILED else "")
+        if item.partition_key in changed:
+            colour, shown = "yellow", "PREVIOUS_PROCESSING_USED"
         table.add_row(
             item.partition_key,
             *((escape(item.accession_number),) if accessions else ()),
@@ -127,8 +142,10 @@ def show_table(ledger: Ledger, items: list[WorkItem], out: Console, accessions: 
         wide.print(table)
     for line in captured.get().splitlines():
         out.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
-    counts = Counter(item.state for item in items)
-    totals = ", ".join(f"{count} {state.value}" for state, count in counts.items())
+    counts = Counter(
+        "changed" if item.partition_key in changed else item.state.value for item in items
+    )
+    totals = ", ".join(f"{count} {word}" for word, count in counts.items())
     out.print(f"\n{len(items)} accessions: {totals}.", highlight=False)
 
 

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from locutus_dagster import __version__
 from locutus_dagster.defs.names import (
+    CHANGED,
     GATE,
     INTERIM,
     SUMMARY,
@@ -181,6 +182,8 @@ class _Step:
                 yield from self._evaluation(outcome)
             else:
                 self._note(outcome)
+                if outcome.result is Result.CHANGED:
+                    yield from self._observation(outcome)
         if batch.secret_created:
             self.context.log.warning(keep_it(batch.settings, self.workspace))
         self._conclude(batch, partition_keys)
@@ -245,6 +248,14 @@ class _Step:
             blocking=True,
             metadata=_metadata(gate.metadata),
         )
+
+    def _observation(self, end: Finished) -> Iterator[dg.AssetObservation]:
+        """Say of an earlier delivery that it is not what this manifest asks for."""
+        key = self.keys.get(Artifact.DELIVERED)
+        if key is not None:
+            yield dg.AssetObservation(
+                key, partition=end.partition_key, metadata={CHANGED: end.reason}
+            )
 
     def _note(self, end: Finished) -> None:
         self.ended[end.partition_key] = end

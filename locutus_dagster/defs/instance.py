@@ -14,10 +14,17 @@ from pathlib import Path
 import dagster as dg
 
 from locutus_dagster.defs.build import build_defs
-from locutus_dagster.defs.names import scoped
+from locutus_dagster.defs.names import CHANGED, scoped
 from locutus_dagster.settings import Settings
 
-__all__ = ["dagster_home", "new_run_id", "open_instance", "process_manifest"]
+__all__ = [
+    "changed_in",
+    "dagster_home",
+    "failure_of",
+    "new_run_id",
+    "open_instance",
+    "process_manifest",
+]
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -64,6 +71,19 @@ def process_manifest(
         },
     )
     return bool(result.success)
+
+
+def changed_in(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
+    """Partitions whose earlier delivery a run found to be of other attributes, and what it said."""
+    found: dict[str, str] = {}
+    for record in instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION
+    ).records:
+        event = record.event_log_entry.dagster_event
+        observation = event.asset_observation_data.asset_observation if event else None
+        if observation is not None and observation.partition and CHANGED in observation.metadata:
+            found[observation.partition] = str(observation.metadata[CHANGED].value)
+    return found
 
 
 def failure_of(instance: dg.DagsterInstance, run_id: str) -> str:

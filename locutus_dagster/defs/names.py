@@ -11,6 +11,7 @@ import dagster as dg
 from locutus_dagster.pipeline.outcomes import Artifact
 
 __all__ = [
+    "CHANGED",
     "DEFAULT_WORKSPACE",
     "GATE",
     "INTERIM",
@@ -25,6 +26,8 @@ __all__ = [
 
 DEFAULT_WORKSPACE = "default"
 GATE = "no_identifier_left"
+# The metadata of an observation that a delivery is not what a later manifest asks for.
+CHANGED = "changed"
 # The kinds of IO managers that a workspace has.
 INTERIM, TARGET, SUMMARY = "interim_zip_io", "target_io", "summary_io"
 

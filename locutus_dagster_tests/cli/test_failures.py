@@ -239,6 +239,22 @@ def test_an_unknown_manifest_lists_those_that_are_known(site: Site) -> None:
     assert "manifests: batch" in err
 
 
+def test_a_manifest_that_asks_for_what_was_delivered_otherwise_is_told_so(site: Site) -> None:
+    site.load()
+    site.assert_finishes()
+    other = site.root / "other.csv"
+    text = site.manifest.read_text(encoding="utf-8")
+    other.write_text(text.replace("C9001", "C7001"), encoding="utf-8")
+    site.run("load-manifest", str(other))
+
+    code, out, _ = site.run("run", "other")
+
+    assert code == 0
+    assert out.count("PREVIOUS_PROCESSING_USED") == 3
+    assert "3 accessions: 3 changed." in out
+    assert len(list(site.share.rglob("*.zip"))) == 3
+
+
 def test_faulty_settings_are_all_named_at_once(site: Site) -> None:
     (site.home / "locutus.yaml").write_text("workers: many\ncolour: red\n", encoding="utf-8")
 
