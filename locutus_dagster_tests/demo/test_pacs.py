@@ -67,17 +67,8 @@ def _manifest_rows(pacs: DemoPacs) -> list[dict[str, str]]:
 
 def _tags_that_basic_handles() -> set[str]:
     """Load the tags that PS3.15 Table E.1-1 names, from whichever table the engine ships."""
-    try:
-        tables = [
-            table.read_text("utf-8")
-            for table in files("locutus_dagster.deid").joinpath("data").iterdir()
-            if "e_1_1" in table.name.replace("-", "_") and table.name.endswith(".csv")
-        ]
-    except (OSError, ModuleNotFoundError):
-        tables = []
-    if not tables:
-        pytest.skip("the engine's copy of Table E.1-1 is not there")
-    lines = [line for line in tables[0].splitlines() if line and not line.startswith("#")]
+    table = files("locutus_dagster.deid").joinpath("data", "table_e_1_1_2026d.csv")
+    lines = [line for line in table.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
     handled = set()
     for row in csv.DictReader(lines):
         cells = {(key or "").strip().lower(): cell for key, cell in row.items()}

@@ -21,7 +21,14 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["ServerProcess", "die_with_parent", "free_port", "missing", "wait_until"]
+__all__ = [
+    "ServerProcess",
+    "die_with_parent",
+    "free_port",
+    "missing",
+    "start_on_port",
+    "wait_until",
+]
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
@@ -39,6 +46,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def start_on_port(start_at: Callable[[int], None], port: int) -> int:
+    """Start a server at `port`, or at a free one if that is 0; returns the port."""
+    for tries_left in (2, 1, 0):
+        chosen = port or free_port()
+        try:
+            start_at(chosen)
+        except TimeoutError:
+            # Somebody may have taken the port between asking for it and listening on it.
+            if port or not tries_left:
+                raise
+        else:
+            return chosen
+    raise AssertionError("the last try returns or raises")
 
 
 def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:

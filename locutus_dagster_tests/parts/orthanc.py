@@ -23,8 +23,8 @@ from typing_extensions import Self
 from locutus_dagster_tests.parts import (
     ServerProcess,
     die_with_parent,
-    free_port,
     missing,
+    start_on_port,
     wait_until,
 )
 
@@ -110,19 +110,8 @@ class OrthancServer:
 
     def start(self) -> None:
         """Start it and wait until it answers; a restart keeps port and storage."""
-        if self.running:
-            return
-        for tries_left in (2, 1, 0):
-            port = self.port or free_port()
-            try:
-                self._start_at(port)
-            except TimeoutError:
-                # Somebody may have taken the port between asking for it and listening on it.
-                if self.port or not tries_left:
-                    raise
-            else:
-                self.port = port
-                return
+        if not self.running:
+            self.port = start_on_port(self._start_at, self.port)
 
     def _start_at(self, port: int) -> None:
         self.storage.mkdir(parents=True, exist_ok=True)
