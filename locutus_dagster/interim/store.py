@@ -138,7 +138,7 @@ class InterimStore:
         try:
             yield Room(path, self, descriptor)
         finally:
-            if {entry.name for entry in path.glob("*")} <= {_LOCK}:
+            if not _files(path):
                 # Removed while locked: whoever waits for it finds that it is another file now.
                 with suppress(OSError):
                     (path / _LOCK).unlink()
@@ -167,7 +167,7 @@ class InterimStore:
         for path in self.rooms():
             if path == besides:
                 continue
-            lies = sum(_size(entry) for entry in path.glob("*") if entry.name != _LOCK)
+            lies = sum(_size(entry) for entry in _files(path))
             reserved = _reservation(path / _LOCK)
             occupies = max(lies, reserved or 0)  # `_WAITS` is less than nothing
             # A holder that waits for room itself, or occupies nothing, will not make any.
@@ -188,6 +188,13 @@ class InterimStore:
         return shutil.disk_usage(self.root).free
 
 
+def _files(room: Path) -> list[Path]:
+    try:
+        return [entry for entry in room.iterdir() if entry.name != _LOCK]
+    except FileNotFoundError:  # its holder has removed it between two looks
+        return []
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -198,7 +205,8 @@ def _size(path: Path) -> int:
 def _lock_folder(path: Path) -> int:
     while True:
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)  # `parents` would not give it the mode
+            path.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         except (FileExistsError, FileNotFoundError):
             if path.is_file():

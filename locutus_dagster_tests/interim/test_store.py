@@ -324,3 +324,18 @@ def test_reservations_of_killed_processes_are_forgotten_when_their_rooms_are_tak
     met = threading.Barrier(2)
     futures = [beside(in_room, store, number, 600, met) for number in (1, 2)]
     assert [future.result(PATIENCE) for future in futures] == ["reserved"] * 2
+
+
+def test_a_room_that_goes_away_while_usage_is_counted_takes_nothing(
+    store: InterimStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.prepare()
+    gone = store.folder("ws", 1)
+    monkeypatch.setattr(store, "rooms", lambda: [gone])
+
+    assert store.usage() == (0, False)
+
+
+def test_the_workspace_folder_is_for_its_owner_alone(store: InterimStore) -> None:
+    with store.claim("ws", 1) as room:
+        assert room.path.parent.stat().st_mode & 0o777 == 0o700
