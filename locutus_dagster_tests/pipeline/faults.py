@@ -90,6 +90,8 @@ def parts(settings: Settings, workspace: str) -> Parts:
     target = _DyingTarget(settings.workspace(workspace).target.path)
     target.killer = killer
     made.target = target
+    if "pytest" in sys.modules:
+        return made  # the test's own process hands the work to others, and must stay as it is
     real = transform.deidentify_study
 
     def dying(raw_zip: Path, out: object, **options: object) -> StudyDisposition:
