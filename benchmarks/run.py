@@ -22,7 +22,7 @@ from isal import isal_zlib
 from benchmarks.generate import ct_study, mr_study, multiframe, trivial_studies
 from benchmarks.measure import Figure, alternately, machine, peak_memory
 from locutus_dagster.deid import Pseudonyms, basic_policy, deidentify_study
-from locutus_dagster.deid.archive import write_zip
+from locutus_dagster.deid.encoding.archive import write_zip
 from locutus_dagster.durable_files import atomic_file, sha256_of
 from locutus_dagster.interim import RawZipWriter
 from locutus_dagster.ledger import Ledger, State

@@ -1,12 +1,13 @@
 """The de-identification engine: DICOM in, DICOM without identifiers out.
 
 A library that knows DICOM (PS3.5, PS3.10, PS3.15 Annex E) and nothing of Dagster, Orthanc or the
-ledger. What belongs here is re-exported below; everything else is the engine's own business:
+ledger. What belongs here is re-exported below; everything else is the engine's own business.
 
-`policy` says what happens to which attribute, from the standard's `table`; `pseudonyms` are keyed;
-`archive`, `inflate`, `part10` and `codec` get from a zip to walked elements; `bouncers` turn
-instances away; `transform` and `encode` write; `identifiers`, `tokens` and `residue` verify what
-was written; `study` is the order of it all, and `disposition` the report.
+Its rooms, from the ground up: `standard` is what the standard says, as data; `encoding` gets from a
+zip to walked elements and back; `policies` say what happens to which attribute; `identities` are
+keyed, and know what identifies; `cleaning` carries a policy out; `verification` searches what was
+written. `bouncers` turn instances away, `patients` looks whether a study is about one; `study` is
+the order of it all, and `disposition` the report.
 """
 
 from locutus_dagster.deid.disposition import (
@@ -16,27 +17,30 @@ from locutus_dagster.deid.disposition import (
     StudyDisposition,
 )
 from locutus_dagster.deid.faults import DeidError
-from locutus_dagster.deid.policy import (
-    DEFAULT_MODALITIES,
-    ENGINE_VERSION,
-    Action,
-    Policy,
-    basic_policy,
-)
-from locutus_dagster.deid.pseudonyms import Pseudonyms
-from locutus_dagster.deid.study import deidentify_study
+from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
+from locutus_dagster.deid.policies.compiling import basic_policy, compile_policy
+from locutus_dagster.deid.policies.loading import load_policy
+from locutus_dagster.deid.policies.model import DEFAULT_MODALITIES, Action, Option, Policy
+from locutus_dagster.deid.study import Delivered, Members, StudyWork, deidentify_study
+from locutus_dagster.deid.version import ENGINE_VERSION
 
 __all__ = [
     "DEFAULT_MODALITIES",
     "ENGINE_VERSION",
     "Action",
     "DeidError",
+    "Delivered",
     "Disposition",
     "InstanceDisposition",
+    "Members",
+    "Option",
     "Policy",
     "Pseudonyms",
     "ResidueHit",
     "StudyDisposition",
+    "StudyWork",
     "basic_policy",
+    "compile_policy",
     "deidentify_study",
+    "load_policy",
 ]

@@ -1,41 +1,37 @@
 """Bouncers: which instances do not get in, decided before any work is done on them.
 
 What belongs here: one small function per reason, each looking at a few top-level attributes.
-What does not: cleaning (`transform.py`), rules that need pixels. A bouncer returns a reason, a
-fixed phrase without values, or "" to let the instance pass. To add a rule, write a function and
-add it to `BOUNCERS`; the first reason counts.
+What does not: cleaning (`cleaning/`), rules that need pixels, the decision about each storage class
+(`standard/data/storage_classes.csv`). A bouncer returns a reason, a fixed phrase without values, or
+"" to let the instance pass. To add a rule, write a function and add it to `BOUNCERS`; the first
+reason counts.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
-from locutus_dagster.deid.dictionary import SOP_CLASSES
-from locutus_dagster.deid.part10 import Instance
-from locutus_dagster.deid.policy import Policy
-from locutus_dagster.deid.transform import PIXEL_TAGS
+from locutus_dagster.deid.encoding.charsets import decode
+from locutus_dagster.deid.encoding.codec import PIXEL_DATA
+from locutus_dagster.deid.encoding.part10 import PIXEL_TAGS, Instance
+from locutus_dagster.deid.policies.model import Policy
+from locutus_dagster.deid.standard.storage_classes import storage_class
 
-__all__ = ["BOUNCERS", "IMAGE_STORAGE_CLASSES", "bounce"]
+__all__ = ["BOUNCERS", "bounce"]
 
+_CHARSET = 0x00080005
 _SOP_CLASS = 0x00080016
 _SOP_INSTANCE = 0x00080018
 _MODALITY = 0x00080060
+_SERIES_DESCRIPTION = 0x0008103E
 _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _BURNED_IN = 0x00280301
 _RECOGNIZABLE = 0x00280302
+_OVERLAY_BITS = 0x60000100
+_OVERLAY_DATA = 0x60003000
 
 _PIXEL_VRS = ("OB", "OW", "OF", "OD", "UN")
-
-_IMAGE_NAME = re.compile(r"Image Storage( - For (Presentation|Processing))?$")
-
-#: SOP classes whose registered name says that they store images (PS3.6 Table A-1), retired ones
-#: included. Segmentations, presentation states, documents, reports, waveforms and private
-#: classes are not among them.
-IMAGE_STORAGE_CLASSES: frozenset[str] = frozenset(
-    uid for uid, name in SOP_CLASSES.items() if _IMAGE_NAME.search(name)
-)
 
 
 def _identified(instance: Instance, policy: Policy) -> str:
@@ -47,12 +43,19 @@ def _identified(instance: Instance, policy: Policy) -> str:
     return ""
 
 
-def _image(instance: Instance, policy: Policy) -> str:
-    known = instance.text(_SOP_CLASS) in IMAGE_STORAGE_CLASSES
-    return "" if known else "not an image storage class"
+def _storage(instance: Instance, policy: Policy) -> str:
+    known = storage_class(instance.text(_SOP_CLASS))
+    if known is None:
+        return "not a standard storage class"
+    if known.withheld and not known.needs:
+        return known.withheld
+    return "" if known.needs <= policy.options else known.withheld
 
 
 def _pixels(instance: Instance, policy: Policy) -> str:
+    known = storage_class(instance.text(_SOP_CLASS))
+    if known is None or known.kind != "image":
+        return ""
     for tag in PIXEL_TAGS:
         element = instance.find(tag)
         if element is not None and element[4] > element[3] and element[1] in _PIXEL_VRS:
@@ -61,11 +64,24 @@ def _pixels(instance: Instance, policy: Policy) -> str:
 
 
 def _modality(instance: Instance, policy: Policy) -> str:
+    allowed = policy.settings.modalities
+    if allowed is None:
+        return ""
     text = instance.text(_MODALITY)
     if not text:
         return "no modality"
     values = {value.strip().upper() for value in text.split("\\")}
-    return "" if values <= policy.modalities else "modality not allowed"
+    return "" if values <= allowed else "modality not allowed"
+
+
+def _excluded_series(instance: Instance, policy: Policy) -> str:
+    excluded = policy.settings.excluded_series
+    if not excluded:
+        return ""
+    text, _ = decode(instance.value(_SERIES_DESCRIPTION), instance.value(_CHARSET))
+    folded = text.casefold()
+    found = any(one.strip().casefold() in folded for one in excluded)
+    return "excluded series description" if found else ""
 
 
 def _burned_in(instance: Instance, policy: Policy) -> str:
@@ -76,6 +92,21 @@ def _recognizable(instance: Instance, policy: Policy) -> str:
     return "recognizable visual features" if _says_yes(instance, _RECOGNIZABLE) else ""
 
 
+def _overlay_in_pixels(instance: Instance, policy: Policy) -> str:
+    """Overlays were once drawn in unused bits of the pixel data, where they would stay.
+
+    Retired in 2004 (PS3.3 C.9.2); such a plane has no data of its own.
+    """
+    for plane in range(0, 0x20_0000, 0x2_0000):
+        bits = instance.find(_OVERLAY_BITS + plane)
+        if bits is None or instance.find(PIXEL_DATA) is None:
+            continue
+        data = instance.find(_OVERLAY_DATA + plane)
+        if data is None or data[4] == data[3]:
+            return "overlay inside the pixel data"
+    return ""
+
+
 def _says_yes(instance: Instance, tag: int) -> bool:
     return "YES" in {value.strip().upper() for value in instance.text(tag).split("\\")}
 
@@ -83,11 +114,13 @@ def _says_yes(instance: Instance, tag: int) -> bool:
 #: In the order of asking.
 BOUNCERS: tuple[Callable[[Instance, Policy], str], ...] = (
     _identified,
-    _image,
+    _storage,
     _pixels,
     _modality,
+    _excluded_series,
     _burned_in,
     _recognizable,
+    _overlay_in_pixels,
 )
 
 

@@ -8,7 +8,8 @@ values of any kind.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -37,6 +38,7 @@ class InstanceDisposition:
             absent.
         disposition: clean or withheld.
         reason: a fixed phrase, "" when clean.
+        actions: action -> number of elements that it removed or changed, of a clean instance.
     """
 
     instance: str
@@ -44,11 +46,14 @@ class InstanceDisposition:
     modality: str
     disposition: Disposition
     reason: str = ""
+    actions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ResidueHit:
-    """A place in the output where an identifier of the input was found; never the value.
+    """A place where an identifier of the input was found in what would have been the output.
+
+    The instance is withheld. Never the value.
 
     Attributes:
         instance: pseudonymous SOP Instance UID.
@@ -67,9 +72,10 @@ class StudyDisposition:
         study_uid: pseudonymous Study Instance UID, "" where nothing was readable.
         study_token: the folder of the delivered zip, "" where nothing was readable.
         policy_fingerprint: of the policy applied.
-        key_id: public name of the key used.
+        key_id: public name of the key used, "fresh" for one that was kept nowhere.
+        subject_id: the research identity, with the policy's preface.
         instances: one entry for every member of the raw zip, in its order.
-        residue: where identifiers were found in the output; the caller blocks delivery.
+        residue: where identifiers were found, in instances that are therefore withheld.
         size_in: uncompressed bytes of the raw zip's members.
         size_out: uncompressed bytes of the delivered instances.
     """
@@ -78,6 +84,7 @@ class StudyDisposition:
     study_token: str
     policy_fingerprint: str
     key_id: str
+    subject_id: str
     instances: tuple[InstanceDisposition, ...]
     residue: tuple[ResidueHit, ...]
     size_in: int
@@ -106,7 +113,7 @@ class StudyDisposition:
 
     @property
     def clean(self) -> bool:
-        """Whether no identifier of the input was found in the output."""
+        """Whether no instance had to be withheld because an identifier was found in it."""
         return not self.residue
 
     def as_rows(self) -> list[dict[str, Any]]:

@@ -4,44 +4,47 @@ What belongs here: the order of work over the instances of a study. What does no
 is done; each has its module.
 
 Two passes. The first reads every member's headers, turns away what cannot be delivered, and
-collects the study's identifiers from all of them. The second searches each transformed instance
-for all of those identifiers, and writes it. The transformation itself is done while the first
-pass has the elements at hand, and again in the second where that would hold too much memory; a
-policy whose rules need all identifiers of the study would keep nothing in the first.
+collects the study's identifiers from all of them. The second transforms each instance, searches
+what comes out for all of those identifiers, and hands it on. What the first pass has walked is kept
+for the second, up to a number of elements.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from locutus_dagster.deid.archive import RawZip, write_zip
 from locutus_dagster.deid.bouncers import bounce
-from locutus_dagster.deid.dictionary import SOP_CLASSES
+from locutus_dagster.deid.cleaning.output import Output
+from locutus_dagster.deid.cleaning.transform import StudyTransform
+from locutus_dagster.deid.cleaning.values import Values
 from locutus_dagster.deid.disposition import (
     Disposition,
     InstanceDisposition,
     ResidueHit,
     StudyDisposition,
 )
+from locutus_dagster.deid.encoding.archive import RawZip, write_zip
+from locutus_dagster.deid.encoding.part10 import Instance, open_instance
 from locutus_dagster.deid.faults import DeidError, UnreadableError
-from locutus_dagster.deid.identifiers import Identifiers
-from locutus_dagster.deid.part10 import Instance, open_instance
-from locutus_dagster.deid.policy import Policy
-from locutus_dagster.deid.pseudonyms import Pseudonyms
-from locutus_dagster.deid.residue import ResidueScan
-from locutus_dagster.deid.transform import Output, StudyTransform
+from locutus_dagster.deid.identities.identifiers import Identifiers
+from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
+from locutus_dagster.deid.patients import Patients
+from locutus_dagster.deid.policies.model import Policy
+from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
+from locutus_dagster.deid.verification.residue import ResidueScan
 
-__all__ = ["check_subject_id", "deidentify_study"]
+__all__ = ["Delivered", "Members", "StudyWork", "check_subject_id", "deidentify_study"]
 
-#: What the first pass has transformed is kept for the second up to this many bytes a study, large
-#: values not counted, which are views into the raw zip; beyond, an instance is done twice.
-_KEPT_BYTES = 32 << 20
+#: What the first pass has walked is kept for the second up to this many elements a study, at some
+#: 200 bytes each; beyond, an instance is walked twice.
+_KEPT_ELEMENTS = 200_000
 
 _SUBJECT = re.compile(r"[ !-<>-\[\]_-~]{1,64}")  # printable ASCII without = \ ^
+FRESH = "fresh"
 
 #: Defined terms of Modality (PS3.3 C.7.3.1.1.1), retired ones included; anything else that stands
 #: there could be anything, hence is not repeated in a report.
@@ -56,6 +59,38 @@ _MODALITIES = frozenset(
 )
 
 
+class Members(Protocol):
+    """The files of a study."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def size(self) -> int:
+        """Uncompressed size of all files, in bytes."""
+
+    def read(self, index: int) -> memoryview:
+        """Return a file's bytes.
+
+        Raises:
+            UnreadableError: they cannot be had.
+        """
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """An instance that may leave.
+
+    Attributes:
+        index: of the member that it was made from.
+        name: "<study token>/<series>/<instance>.dcm", all of them pseudonyms.
+        parts: the file's bytes, in order.
+    """
+
+    index: int
+    name: str
+    parts: list[bytes | memoryview] = field(repr=False)
+
+
 @dataclass
 class _Member:
     """What the first pass learnt about a member."""
@@ -63,13 +98,16 @@ class _Member:
     name: str = field(repr=False)
     sop_class: str = ""
     modality: str = ""
-    series: str = ""
+    series: str = field(default="", repr=False)
     reason: str = ""
-    output: Output | None = None
+    instance: Instance | None = None
+    actions: Mapping[str, int] = field(default_factory=dict)
 
     def disposition(self) -> InstanceDisposition:
         outcome = Disposition.WITHHELD if self.reason else Disposition.CLEAN
-        return InstanceDisposition(self.name, self.sop_class, self.modality, outcome, self.reason)
+        return InstanceDisposition(
+            self.name, self.sop_class, self.modality, outcome, self.reason, self.actions
+        )
 
 
 def check_subject_id(subject_id: str) -> str:
@@ -99,9 +137,9 @@ def deidentify_study(
 ) -> StudyDisposition:
     """De-identify a study and write it as one zip.
 
-    The same input, policy, secret and subject ID give the same bytes. A study whose
-    `StudyDisposition.residue` is not empty must not be delivered, and one of which no instance is
-    left gives an empty zip; both are the caller's to decide.
+    The same input, policy, secret and subject ID give the same bytes, unless the policy asks for
+    fresh identities. A study of which no instance is left gives an empty zip; that is the caller's
+    to judge.
 
     Args:
         raw_zip: the study as extracted; any names, stored or deflated.
@@ -115,42 +153,72 @@ def deidentify_study(
     Raises:
         DeidError: the subject ID is not legal, or the raw zip cannot be read.
     """
-    subject = check_subject_id(subject_id)
+    check_subject_id(policy.settings.subject_preface + subject_id)
     with RawZip(raw_zip) as raw:
-        work = _Study(raw, policy, pseudonyms, subject, progress or (lambda done, total: None))
-        return work.run(out, known_identifiers)
+        work = StudyWork(
+            raw, policy, pseudonyms, subject_id, known_identifiers, progress=progress
+        )
+        write_zip(
+            ((one.name, one.parts) for one in work.deliver()),
+            out,
+            expected_size=raw.size,
+            expected_members=len(raw),
+        )
+        return work.report()
 
 
-class _Study:
-    """The state of one study at work."""
+class StudyWork:
+    """One study at work: `deliver` is run through once, then `report` says what became of it.
+
+    Args:
+        members: the study's files.
+        policy: what to do.
+        pseudonyms: the keyed identities.
+        subject_id: the research identity; None derives one from the Patient ID.
+        known_identifiers: what else must not appear in the output.
+        progress: called with the number of members done and their total.
+    """
 
     def __init__(
         self,
-        raw: RawZip,
+        members: Members,
         policy: Policy,
         pseudonyms: Pseudonyms,
-        subject: str,
-        progress: Callable[[int, int], None],
+        subject_id: str | None,
+        known_identifiers: Iterable[str] = (),
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self._raw = raw
+        self._files = members
         self._policy = policy
-        self._pseudonyms = pseudonyms
-        self._transform = StudyTransform(policy, pseudonyms, subject)
-        self._progress = progress
+        self._fresh = policy.settings.identities == FRESH
+        self._pseudonyms = Pseudonyms.fresh() if self._fresh else pseudonyms
+        self._subject = subject_id
+        self._identifiers = Identifiers(known_identifiers, policy)
+        self._patients = Patients()
+        self._progress = progress or (lambda done, total: None)
         self._members: list[_Member] = []
         self._residue: list[ResidueHit] = []
         self._size_out = 0
         self._study_uid = ""
 
-    def run(self, out: BinaryIO, known_identifiers: Iterable[str]) -> StudyDisposition:
-        identifiers = Identifiers(known_identifiers)
-        self._first_pass(identifiers)
-        write_zip(
-            self._second_pass(identifiers),
-            out,
-            expected_size=self._raw.size,
-            expected_members=len(self._members),
-        )
+    def __repr__(self) -> str:
+        return f"StudyWork({len(self._files)} members)"
+
+    def deliver(self) -> Iterator[Delivered]:
+        """Yield what may leave, one instance at a time, in the order of the members.
+
+        Raises:
+            DeidError: the subject ID is not legal.
+        """
+        self._first_pass()
+        self._subject = self._research_identity()
+        if self._patients.several and self._policy.settings.several_patients == "withhold":
+            for member in self._members:
+                member.reason = member.reason or "two patients in one study"
+        yield from self._second_pass(self._subject)
+
+    def report(self) -> StudyDisposition:
+        """Return what became of every member."""
         uid, token = "", ""
         if self._study_uid:
             uid = self._pseudonyms.uid(self._study_uid)
@@ -159,32 +227,43 @@ class _Study:
             study_uid=uid,
             study_token=token,
             policy_fingerprint=self._policy.fingerprint,
-            key_id=self._pseudonyms.key_id,
+            key_id=FRESH if self._fresh else self._pseudonyms.key_id,
+            subject_id=self._subject or "",
             instances=tuple(member.disposition() for member in self._members),
             residue=tuple(self._residue),
-            size_in=self._raw.size,
+            size_in=self._files.size,
             size_out=self._size_out,
         )
 
-    def _first_pass(self, identifiers: Identifiers) -> None:
+    def _research_identity(self) -> str:
+        subject = self._subject
+        if subject is None:
+            patient, issuer = self._patients.first
+            # Whoever has no ID at all is told apart by name, and if need be by study.
+            patient = patient or self._patients.first_name or self._study_uid
+            subject = self._pseudonyms.subject(patient, issuer)
+        return check_subject_id(self._policy.settings.subject_preface + subject)
+
+    def _first_pass(self) -> None:
         """Read every member, decide about it, and collect identifiers from all."""
         seen: set[str] = set()
         kept = 0
-        for index in range(len(self._raw)):
+        for index in range(len(self._files)):
             member = _Member(name=f"{index + 1:06d}.dcm")
             self._members.append(member)
             try:
-                data = self._raw.read(index)
+                data = self._files.read(index)
             except UnreadableError:
                 member.reason = "unreadable file"
                 continue
             try:
                 instance = open_instance(data)
-                identifiers.add(instance)
+                self._identifiers.add(instance)
+                self._patients.add(instance)
                 self._describe(member, instance, seen)
-                if not member.reason and kept < _KEPT_BYTES:
-                    member.output = self._transform.apply(instance, member.sop_class)
-                    kept += member.output.held
+                if not member.reason and kept + instance.count <= _KEPT_ELEMENTS:
+                    member.instance = instance
+                    kept += instance.count
             except UnreadableError as error:
                 member.reason = f"unreadable: {error.code}"
 
@@ -210,30 +289,39 @@ class _Study:
                 member.reason = "duplicate instance"
             seen.add(sop_instance)
 
-    def _second_pass(
-        self, identifiers: Identifiers
-    ) -> Iterator[tuple[str, list[bytes | memoryview]]]:
-        """Transform, search and yield what is delivered, one instance at a time."""
-        scan = ResidueScan(identifiers)
+    def _second_pass(self, subject: str) -> Iterator[Delivered]:
+        """Transform and search every instance; what holds no identifier is delivered."""
+        values = Values(self._policy, self._pseudonyms, subject, self._identifiers)
+        transform = StudyTransform(self._policy, values, subject)
+        scan = ResidueScan(self._identifiers)
         folder = self._pseudonyms.study_token(self._study_uid)
-        series_names: dict[str, str] = {}
         total = len(self._members)
         for index, member in enumerate(self._members):
-            output, member.output = member.output, None
-            if not member.reason and output is None:
-                try:
-                    instance = open_instance(self._raw.read(index))
-                    output = self._transform.apply(instance, member.sop_class)
-                except UnreadableError as error:
-                    member.reason = f"unreadable: {error.code}"
-            if output is not None:
-                for place in scan.places(output):
-                    self._residue.append(ResidueHit(member.name, place))
-                self._size_out += output.size
-                series = series_names.get(member.series)
-                if series is None:
+            if not member.reason:
+                output = self._transformed(transform, member, index)
+                if output is not None and self._is_clean(scan, member, output):
+                    self._size_out += output.size
                     series = self._pseudonyms.uid(member.series)
-                    series_names[member.series] = series
-                parts = [output.meta, *(segment.data for segment in output.segments)]
-                yield f"{folder}/{series}/{member.name}.dcm", parts
+                    yield Delivered(index, f"{folder}/{series}/{member.name}.dcm", output.parts)
             self._progress(index + 1, total)
+
+    def _transformed(
+        self, transform: StudyTransform, member: _Member, index: int
+    ) -> Output | None:
+        instance, member.instance = member.instance, None
+        try:
+            if instance is None:
+                instance = open_instance(self._files.read(index))
+            output = transform.apply(instance, member.sop_class)
+        except UnreadableError as error:
+            member.reason = f"unreadable: {error.code}"
+            return None
+        member.actions = {str(action): count for action, count in sorted(output.counts.items())}
+        return output
+
+    def _is_clean(self, scan: ResidueScan, member: _Member, output: Output) -> bool:
+        places = scan.places(output)
+        if places:
+            member.reason = "identifier left in the output"
+            self._residue.extend(ResidueHit(member.name, place) for place in places)
+        return not places

@@ -37,7 +37,7 @@ PSEUDONYMS = Pseudonyms(builders.SECRET)
 
 
 def table() -> dict[int, str]:
-    source = files("locutus_dagster.deid") / "data" / "table_e_1_1_2026d.csv"
+    source = files("locutus_dagster.deid.standard") / "data" / "table_e_1_1_2026d.csv"
     with source.open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(line for line in lines if line[0] != "#"))
     return {

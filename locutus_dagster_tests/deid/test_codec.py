@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from locutus_dagster.deid import codec, part10
-from locutus_dagster.deid.codec import FRAGMENTS, Walker
+from locutus_dagster.deid.encoding import codec, part10
+from locutus_dagster.deid.encoding.codec import FRAGMENTS, Walker
+from locutus_dagster.deid.encoding.part10 import open_instance
 from locutus_dagster.deid.faults import UnreadableError
-from locutus_dagster.deid.part10 import open_instance
 from locutus_dagster_tests.deid import builders
 from locutus_dagster_tests.deid.builders import raw_element
 

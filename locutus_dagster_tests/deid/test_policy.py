@@ -7,10 +7,10 @@ import pickle
 import pytest
 
 from locutus_dagster.deid import DEFAULT_MODALITIES, Action, basic_policy
-from locutus_dagster.deid import policy as policy_module
-from locutus_dagster.deid.dictionary import VR_OF
-from locutus_dagster.deid.encode import DUMMIES
-from locutus_dagster.deid.table import OPTIONS, load_table
+from locutus_dagster.deid.encoding.encode import DUMMIES
+from locutus_dagster.deid.policies import model as policy_module
+from locutus_dagster.deid.standard.dictionary import VR_OF
+from locutus_dagster.deid.standard.table import OPTIONS, load_table
 
 
 def test_the_table_is_complete() -> None:

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from locutus_dagster.deid.tokens import Rule, is_free_standing, name_tokens, rule_for
+from locutus_dagster.deid.identities.tokens import Rule, is_free_standing, name_tokens, rule_for
 from locutus_dagster_tests.deid import builders
 from locutus_dagster_tests.deid.builders import ct, item, sequence
 

@@ -16,11 +16,11 @@ from locutus_dagster.deid import (
     DeidError,
     Disposition,
     Pseudonyms,
-    archive,
     basic_policy,
     deidentify_study,
-    study,
 )
+from locutus_dagster.deid import study
+from locutus_dagster.deid.encoding import archive
 from locutus_dagster_tests.deid import builders
 from locutus_dagster_tests.deid.builders import SECRET, SUBJECT, ct, encode, item, run, sequence
 
@@ -248,10 +248,10 @@ def test_no_value_is_logged_or_warned_about(
 
 
 def test_internal_values_show_nothing_when_printed() -> None:
-    from locutus_dagster.deid.identifiers import Identifiers
-    from locutus_dagster.deid.part10 import open_instance
-    from locutus_dagster.deid.residue import ResidueScan
-    from locutus_dagster.deid.transform import StudyTransform
+    from locutus_dagster.deid.cleaning.transform import StudyTransform
+    from locutus_dagster.deid.encoding.part10 import open_instance
+    from locutus_dagster.deid.identities.identifiers import Identifiers
+    from locutus_dagster.deid.verification.residue import ResidueScan
 
     instance = open_instance(encode(ct()))
     identifiers = Identifiers(["ACC4711X"])

@@ -53,7 +53,7 @@ class TableRow:
 @lru_cache(maxsize=1)
 def load_table() -> tuple[TableRow, ...]:
     """Return the rows of PS3.15 Table E.1-1 (edition: `EDITION`), exact tags first."""
-    source = files("locutus_dagster.deid") / "data" / f"table_e_1_1_{EDITION}.csv"
+    source = files("locutus_dagster.deid.standard") / "data" / f"table_e_1_1_{EDITION}.csv"
     lines = source.read_text(encoding="utf-8").splitlines()
     rows = []
     for row in csv.DictReader(line for line in lines if not line.startswith("#")):

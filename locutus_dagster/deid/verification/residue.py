@@ -18,13 +18,14 @@ from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick
 
-from locutus_dagster.deid.codec import Element, Walker
-from locutus_dagster.deid.dictionary import VR_OF, WELL_KNOWN_UIDS
-from locutus_dagster.deid.encode import DUMMIES
+from locutus_dagster.deid.cleaning.lexicon import Lexicon
+from locutus_dagster.deid.cleaning.output import Output, Segment
+from locutus_dagster.deid.encoding.codec import Element, Walker
+from locutus_dagster.deid.encoding.encode import DUMMIES
 from locutus_dagster.deid.faults import UnreadableError
-from locutus_dagster.deid.identifiers import Identifiers
-from locutus_dagster.deid.tokens import Rule, is_free_standing, name_tokens, rule_for
-from locutus_dagster.deid.transform import Output, Segment
+from locutus_dagster.deid.standard.dictionary import VR_OF, WELL_KNOWN_UIDS
+from locutus_dagster.deid.identities.identifiers import Identifiers
+from locutus_dagster.deid.identities.tokens import Rule, is_free_standing, name_tokens, rule_for
 
 __all__ = ["ResidueScan"]
 
@@ -39,6 +40,8 @@ _NUMERIC_DIGITS = 6
 _BINARY_VRS = frozenset(
     ("AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV")
 )
+#: Dates were moved or removed by their rules; where they are kept, they are no residue.
+_TEMPORAL = frozenset(("DA", "DT", "TM"))
 _WINDOW = 1 << 20
 #: What the engine itself writes: whoever is called "Anonymou" is not found again in "Anonymous".
 _DUMMIES = frozenset(dummy.lower() for dummy in DUMMIES.values())
@@ -90,7 +93,7 @@ class ResidueScan:
         for segment in output.segments:
             if segment.native:
                 continue
-            if segment.tag is None:
+            if not segment.large:
                 data = bytes(segment.data)
                 if self._all.find_matches_as_indexes(data.lower()):
                     places += self._judge_elements(data, segment, output)
@@ -121,6 +124,8 @@ class ResidueScan:
         """Tell whether a value in lower case holds an identifier."""
         if value.strip(b" \0") in _DUMMIES:
             return False
+        if vr == "CS" and all(map(_is_term, value.split(b"\\"))):
+            return False
         binary = vr in _BINARY_VRS
         patterns = self._long_patterns if binary else self._patterns
         automaton = self._long if binary else self._all
@@ -128,6 +133,8 @@ class ResidueScan:
         matches = automaton.find_matches_as_indexes(value, overlapping=True)
         for index, start, end in matches:
             rule, width = self._tokens[patterns[index]]
+            if vr in _TEMPORAL and rule is not Rule.ANYWHERE:
+                continue
             if rule is Rule.UID:
                 if self._is_uid(value, start, width):
                     return True
@@ -161,6 +168,11 @@ class ResidueScan:
             if self._long.find_matches_as_indexes(window) and self._counts(window, "UN"):
                 return True
         return False
+
+
+def _is_term(value: bytes) -> bool:
+    """Tell whether a coded value is a word of the field's language: HAND is no Mr Hand there."""
+    return value.strip(b" \0").decode("ascii", "replace") in Lexicon.standard()
 
 
 def _path(tag: int) -> str:

@@ -22,8 +22,8 @@ from typing import IO, Any, BinaryIO
 from isal import isal_zlib
 from stream_zip import ZIP_32, ZIP_64, stream_zip
 
+from locutus_dagster.deid.encoding.inflate import inflate_chunks
 from locutus_dagster.deid.faults import DeidError, UnreadableError
-from locutus_dagster.deid.inflate import inflate_chunks
 
 __all__ = ["COMPRESSION_LEVEL", "RawZip", "write_zip"]
 

@@ -10,12 +10,15 @@ import operator
 from bisect import bisect_left
 from struct import Struct
 
-from locutus_dagster.deid.codec import FRAGMENTS, PIXEL_DATA, Buffer, Element, Walker
-from locutus_dagster.deid.dictionary import LONG_VRS, SHORT_VRS, TRANSFER_SYNTAXES
+from locutus_dagster.deid.encoding.codec import FRAGMENTS, PIXEL_DATA, Buffer, Element, Walker
+from locutus_dagster.deid.encoding.inflate import inflate_bounded
 from locutus_dagster.deid.faults import UnreadableError
-from locutus_dagster.deid.inflate import inflate_bounded
+from locutus_dagster.deid.standard.dictionary import LONG_VRS, SHORT_VRS, TRANSFER_SYNTAXES
 
-__all__ = ["MAX_DEFLATED_DATA_SET", "Instance", "open_instance"]
+__all__ = ["MAX_DEFLATED_DATA_SET", "PIXEL_TAGS", "Instance", "open_instance"]
+
+#: Float Pixel Data, Double Float Pixel Data, Pixel Data.
+PIXEL_TAGS = (0x7FE00008, 0x7FE00009, PIXEL_DATA)
 
 #: A deflated data set may inflate to this many bytes; beyond, it is taken for a bomb.
 MAX_DEFLATED_DATA_SET = 512 << 20
@@ -46,7 +49,7 @@ class Instance:
         explicit, little: the encoding.
     """
 
-    __slots__ = ("buf", "elements", "explicit", "little", "tags", "transfer_syntax")
+    __slots__ = ("buf", "count", "elements", "explicit", "little", "tags", "transfer_syntax")
 
     def __init__(
         self, buf: Buffer, pos: int, transfer_syntax: str, *, explicit: bool, little: bool
@@ -55,7 +58,10 @@ class Instance:
         self.transfer_syntax = transfer_syntax
         self.explicit = explicit
         self.little = little
-        self.elements = Walker(buf, explicit=explicit, little=little).data_set(pos, len(buf))
+        walker = Walker(buf, explicit=explicit, little=little)
+        self.elements = walker.data_set(pos, len(buf))
+        #: Number of elements and items at all depths.
+        self.count = walker.walked
         self.tags = [element[0] for element in self.elements]
         if any(map(operator.ge, self.tags, self.tags[1:])):
             # Elements that are inserted must land in order, and readers disagree about which of
@@ -75,6 +81,32 @@ class Instance:
     def encapsulated(self) -> bool:
         """Whether the transfer syntax holds pixel data in fragments."""
         return self.transfer_syntax not in _NATIVE
+
+    @property
+    def pixels_add_up(self) -> bool:
+        """Whether native pixel data is as long as the attributes that describe it say.
+
+        Bytes beyond that are no samples, and somebody may have put anything there.
+        """
+        pixels = self.find(PIXEL_DATA)
+        if pixels is None:
+            return False
+        numbers = [self._number(tag) for tag in (0x00280010, 0x00280011, 0x00280002, 0x00280100)]
+        rows, columns, samples, bits = numbers
+        frames = self.text(0x00280008)
+        count = int(frames) if frames.isdigit() and len(frames) < 9 else 1
+        expected = (rows * columns * samples * bits * count + 7) // 8
+        if self.text(0x00280004).endswith("_422"):
+            expected = expected * 2 // 3
+        return pixels[4] - pixels[3] == expected + expected % 2
+
+    def _number(self, tag: int) -> int:
+        """Return an unsigned short, 0 where there is none."""
+        element = self.find(tag)
+        if element is None or element[4] - element[3] != 2:
+            return 0
+        raw = bytes(self.buf[element[3] : element[4]])
+        return int.from_bytes(raw, "little" if self.little else "big")
 
     def find(self, tag: int) -> Element | None:
         """Return the top-level element of a tag."""

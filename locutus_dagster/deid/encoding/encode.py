@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from struct import Struct
 
-from locutus_dagster.deid.dictionary import LONG_VRS
 from locutus_dagster.deid.faults import UnreadableError
-from locutus_dagster.deid.policy import ENGINE_VERSION
+from locutus_dagster.deid.standard.dictionary import LONG_VRS
+from locutus_dagster.deid.version import ENGINE_VERSION
 
 __all__ = ["DUMMIES", "IMPLEMENTATION_CLASS_UID", "Encoder", "file_meta"]
 

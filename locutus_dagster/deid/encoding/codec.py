@@ -19,8 +19,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any, TypeAlias
 
-from locutus_dagster.deid.dictionary import LONG_VRS, SHORT_VRS, UNDEFINED, VR_OF
 from locutus_dagster.deid.faults import UnreadableError
+from locutus_dagster.deid.standard.dictionary import LONG_VRS, SHORT_VRS, UNDEFINED, VR_OF
 
 __all__ = ["FRAGMENTS", "MAX_DEPTH", "MAX_ELEMENTS", "PIXEL_DATA", "Buffer", "Element", "Walker"]
 
@@ -71,6 +71,19 @@ class Walker:
             UnreadableError: the bytes are no complete data set.
         """
         return self._walk(pos, end, 0, False)[0]
+
+    @property
+    def walked(self) -> int:
+        """Number of elements and items that have been walked."""
+        return MAX_ELEMENTS - self._budget
+
+    def sequence(self, pos: int, end: int) -> list[list[Element]]:
+        """Return the items between two offsets.
+
+        Raises:
+            UnreadableError: the bytes are no sequence's value.
+        """
+        return self._sequence(self, pos, end - pos, end, 0)[0]
 
     def _explicit(
         self, pos: int, end: int, depth: int, delimited: bool

@@ -5,30 +5,33 @@ out. What does not: searching for them (`residue.py`).
 
 The attributes: every person name, also in private elements; the numbers by which a hospital
 knows patient, visit, order and procedure; birth date, address, telephone; every UID of an object.
-Attributes that the Basic Profile keeps on purpose are no identifiers.
+Attributes that the policy keeps on purpose are no identifiers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
-from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 
-from locutus_dagster.deid.codec import Element
-from locutus_dagster.deid.dictionary import CLASS_LIKE_UIDS, VR_OF, WELL_KNOWN_UIDS
-from locutus_dagster.deid.part10 import Instance
+from locutus_dagster.deid.encoding.charsets import codecs_of, decode
+from locutus_dagster.deid.encoding.codec import Element
+from locutus_dagster.deid.encoding.part10 import Instance
+from locutus_dagster.deid.policies.model import Action, Option, Policy
+from locutus_dagster.deid.standard.dictionary import CLASS_LIKE_UIDS, VR_OF, WELL_KNOWN_UIDS
 
 __all__ = ["Found", "Identifiers"]
 
 _KEYWORDS = (
     "AccessionNumber",
     "AdmissionID",
+    "DeviceSerialNumber",
     "FillerOrderNumberImagingServiceRequest",
     "FillerOrderNumberImagingServiceRequestRetired",
     "FillerOrderNumberProcedure",
+    "InstitutionAddress",
+    "InstitutionName",
     "InsurancePlanIdentification",
     "MedicalRecordLocator",
     "OrderCallbackPhoneNumber",
@@ -57,6 +60,11 @@ _KEYWORDS = (
 _TAGS: dict[int, str] = {
     tag: keyword for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None
 }
+#: Study, Series, Acquisition and Content Date: when somebody was where.
+_DATES = frozenset((0x00080020, 0x00080021, 0x00080022, 0x00080023))
+_TAGS.update(dict.fromkeys(_DATES, "StudyDate"))
+#: Said in one short word, these are as often the name of a device or a method.
+_ONLY_PHRASES = frozenset(("InstitutionName", "InstitutionAddress"))
 _CHARSET = 0x00080005
 _LOOKED_AT = frozenset({*_TAGS, _CHARSET})
 _NAMES_AND_UIDS = frozenset({"PN", "UI", "SQ", "UN"})
@@ -64,11 +72,14 @@ _NAMES_AND_UIDS = frozenset({"PN", "UI", "SQ", "UN"})
 _MAX_VALUE = 1024
 
 
+_KEPT = frozenset((Action.KEEP, Action.DATE))
+
+
 class Found:
     """An identifier as text, with the encodings in which it may appear.
 
     Attributes:
-        kind: "name", "id", "date" or "uid".
+        kind: "name", "id" or "date".
         text: the identifier.
         codecs: Python codecs of the data sets that it was found in.
     """
@@ -89,10 +100,18 @@ class Identifiers:
 
     Args:
         known: identifiers that are known from elsewhere, such as the manifest's accession number.
+        policy: what it keeps is not collected; None collects everything.
     """
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
+    def __init__(self, known: Iterable[str] = (), policy: Policy | None = None) -> None:
         self._known = [text for text in known if text.strip()]
+        self._kept: frozenset[int] = frozenset()
+        self._keep_uids = False
+        if policy is not None:
+            self._keep_uids = Option.RETAIN_UIDS in policy.options
+            self._kept = frozenset(
+                tag for tag, rule in policy.rules.items() if rule.actions[0] in _KEPT
+            )
         self._uids: set[bytes] = set()
         # Raw values with the kind of attribute and the character set: most repeat in every
         # instance, so decoding waits until all are in.
@@ -119,8 +138,10 @@ class Identifiers:
             meant = VR_OF.get(tag, vr) if vr == "UN" else vr
             if tag == _CHARSET:
                 charset = bytes(buf[value : min(end, value + _MAX_VALUE)])
+            elif tag in self._kept:
+                continue
             elif meant == "UI":
-                if tag in VR_OF and tag not in CLASS_LIKE_UIDS:
+                if tag in VR_OF and tag not in CLASS_LIKE_UIDS and not self._keep_uids:
                     self._uids.add(bytes(buf[value:end]))
             elif meant == "PN" or tag in _TAGS:
                 kind = "PN" if meant == "PN" else _TAGS[tag]
@@ -142,43 +163,24 @@ class Identifiers:
         for text in self._known:
             yield Found("id", text.strip(), ())
         for keyword, charset, raw in self._raw:
-            codecs = _codecs(charset)
-            for text in _decode(raw, codecs).split("\\"):
+            codecs = codecs_of(charset)
+            for text in decode(raw, charset)[0].split("\\"):
                 text = text.strip(" \0")
                 if not text:
                     continue
                 if keyword == "PN":
                     yield Found("name", text, codecs)
-                elif keyword == "PatientBirthDate":
+                elif keyword in ("PatientBirthDate", "StudyDate"):
                     for date in _dates(text):
                         yield Found("date", date, ())
-                else:
+                elif keyword not in _ONLY_PHRASES or len(text.split()) > 1:
                     yield Found("id", text, codecs)
                     if "Telephone" in keyword or "Phone" in keyword:
                         yield Found("id", re.sub(r"[\s()/.+-]", "", text), ())
 
 
-def _codecs(charset: bytes) -> tuple[str, ...]:
-    """Return the Python codecs of a Specific Character Set value (PS3.3 C.12.1.1.2)."""
-    codecs = []
-    for term in charset.split(b"\\"):
-        codec = python_encoding.get(term.strip(b" \0").decode("ascii", "replace"))
-        if codec and codec not in codecs:
-            codecs.append(codec)
-    return tuple(codecs)
-
-
-def _decode(raw: bytes, codecs: tuple[str, ...]) -> str:
-    """Decode with the codec that fits; with none, every byte stands for itself."""
-    # Codecs of code extensions come last in the value and understand the first one's bytes, too.
-    for codec in reversed(codecs):
-        with suppress(UnicodeDecodeError, LookupError):
-            return raw.decode(codec)
-    return raw.decode("latin-1")
-
-
 def _dates(text: str) -> Iterator[str]:
-    """Yield a birth date in the ways in which people write one."""
+    """Yield a date in the ways in which people write one."""
     digits = text.replace(".", "")  # ACR-NEMA wrote YYYY.MM.DD
     if len(digits) != 8 or not digits.isdigit():
         return
