@@ -83,7 +83,7 @@ _DATE_TIMES = (
 _TYPE_1 = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality",
     "ImageType", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "NumberOfFrames",
-    "FrameOfReferenceUID", "ValueType", "CompletionFlag", "VerificationFlag", "ContentDate",
+    "FrameOfReferenceUID", "ValueType", "CompletionFlag", "VerificationFlag",
 )  # fmt: skip
 _TYPE_2 = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",

@@ -95,9 +95,7 @@ class Sheet:
         for value in text.values:
             self.removed(place, value, vr)
 
-    def date(
-        self, keyword: str, text: str, *, below: tuple[Dataset, Place] | None = None
-    ) -> None:
+    def date(self, keyword: str, text: str, *, below: tuple[Dataset, Place] | None = None) -> None:
         """Plant a date or date and time of the header, which must move or go."""
         dataset, sequences = below or (self.dataset, ())
         tag, vr = _known(keyword)

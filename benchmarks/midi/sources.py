@@ -101,7 +101,9 @@ def _read(path: Path) -> Source | None:
             found = dcmread(path, defer_size=1024, specific_tags=_HEADER)
             texts = {name: str(found.get(name, "") or "") for name in _HEADER[:-1]}
             syntax = str(found.file_meta.TransferSyntaxUID)
-            has_pixels = "PixelData" in found
+            pixels = found.get_item("PixelData") if "PixelData" in found else None
+            # Large values are left in the file: then only their length is known.
+            has_pixels = bool(getattr(pixels, "length", 0) or getattr(pixels, "value", None))
         except (InvalidDicomError, OSError, ValueError, TypeError, AttributeError, KeyError,
                 NotImplementedError, EOFError):  # fmt: skip
             return None  # not DICOM, or damaged: there are files on purpose that are
@@ -138,9 +140,7 @@ def select(
             series[source.stratum, source.series].append(source)
     for (stratum, _), files in series.items():
         # A few at a time, so that a series of many does not push the others out.
-        queues[stratum] += [
-            files[at : at + _AT_ONCE] for at in range(0, len(files), _AT_ONCE)
-        ]
+        queues[stratum] += [files[at : at + _AT_ONCE] for at in range(0, len(files), _AT_ONCE)]
     rng = Random(seed)
     for queue in queues.values():
         rng.shuffle(queue)

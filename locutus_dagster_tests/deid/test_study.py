@@ -54,12 +54,12 @@ def test_members_are_named_by_pseudonyms_in_the_order_of_the_input(tmp_path: Pat
 
 def test_uids_agree_across_instances_and_references(tmp_path: Path) -> None:
     reference = item(ReferencedSOPInstanceUID=f"{builders.INSTANCE}.1")
-    second = ct(2, ReferencedImageSequence=sequence(reference))
+    second = ct(2, ReferencedInstanceSequence=sequence(reference))
     _, members = run(tmp_path, [encode(ct(1)), encode(second, "implicit")])
     one, two = read(members)
     assert one.FrameOfReferenceUID == two.FrameOfReferenceUID == PSEUDONYMS.uid(builders.FRAME)
     assert one.StudyInstanceUID == two.StudyInstanceUID
-    assert two.ReferencedImageSequence[0].ReferencedSOPInstanceUID == one.SOPInstanceUID
+    assert two.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == one.SOPInstanceUID
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -187,7 +187,7 @@ def test_what_is_not_kept_between_the_passes_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = run(tmp_path, slices(5))
-    monkeypatch.setattr(study, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(study, "_KEPT_ELEMENTS", 0)
     assert run(tmp_path, slices(5)) == expected
 
 
@@ -249,6 +249,7 @@ def test_no_value_is_logged_or_warned_about(
 
 def test_internal_values_show_nothing_when_printed() -> None:
     from locutus_dagster.deid.cleaning.transform import StudyTransform
+    from locutus_dagster.deid.cleaning.values import Values
     from locutus_dagster.deid.encoding.part10 import open_instance
     from locutus_dagster.deid.identities.identifiers import Identifiers
     from locutus_dagster.deid.verification.residue import ResidueScan
@@ -256,8 +257,9 @@ def test_internal_values_show_nothing_when_printed() -> None:
     instance = open_instance(encode(ct()))
     identifiers = Identifiers(["ACC4711X"])
     identifiers.add(instance)
-    output = StudyTransform(basic_policy(), PSEUDONYMS, SUBJECT).apply(instance, "1.2")
-    shown = [instance, identifiers, *identifiers.found(), ResidueScan(identifiers), output]
+    values = Values(basic_policy(), PSEUDONYMS, SUBJECT, identifiers)
+    output = StudyTransform(basic_policy(), values, SUBJECT).apply(instance, "1.2")
+    shown = [instance, identifiers, values, *identifiers.found(), ResidueScan(identifiers), output]
     text = repr(shown) + repr(output.segments)
     for secret in ("quimbleton", "acc4711x", "pat778899", builders.FRAME):
         assert secret not in text.lower()

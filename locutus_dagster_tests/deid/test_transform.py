@@ -44,7 +44,7 @@ def test_the_output_says_how_it_was_deidentified(tmp_path: Path) -> None:
     after = clean(tmp_path, ds)
     assert after.PatientIdentityRemoved == "YES"
     method = list(after.DeidentificationMethod)
-    assert method[1:] == ["PS3.15 2026d Basic", f"policy {basic_policy().fingerprint}"]
+    assert method[1:] == ["PS3.15 2026d policy basic", f"policy {basic_policy().fingerprint}"]
     assert all(len(value) <= 64 for value in method)
     (code,) = after.DeidentificationMethodCodeSequence
     assert (code.CodeValue, code.CodingSchemeDesignator) == ("113100", "DCM")
@@ -68,13 +68,13 @@ def test_preamble_and_file_meta_are_made_from_nothing(tmp_path: Path) -> None:
 def test_nested_names_ids_and_uids_are_replaced_at_every_depth(tmp_path: Path) -> None:
     deep = item(PatientName="Quimbleton^D", PatientID="PAT778899", ReferencedSOPInstanceUID="1.9.8")
     ds = ct(
-        ReferencedImageSequence=sequence(
-            item(PurposeOfReferenceCodeSequence=sequence(item(SourceImageSequence=sequence(deep))))
+        ReferencedInstanceSequence=sequence(
+            item(PurposeOfReferenceCodeSequence=sequence(item(ReferencedSeriesSequence=sequence(deep))))
         )
     )
     after = clean(tmp_path, ds)
-    inner = after.ReferencedImageSequence[0].PurposeOfReferenceCodeSequence[0]
-    found = inner.SourceImageSequence[0]
+    inner = after.ReferencedInstanceSequence[0].PurposeOfReferenceCodeSequence[0]
+    found = inner.ReferencedSeriesSequence[0]
     assert (found.PatientName, found.PatientID) == (SUBJECT, SUBJECT)
     assert found.ReferencedSOPInstanceUID == PSEUDONYMS.uid("1.9.8")
 
@@ -94,15 +94,15 @@ def test_registered_and_class_uids_stay_and_all_others_are_mapped(tmp_path: Path
     )
     ds = ct(
         FrameOfReferenceUID="1.2.840.10008.1.4.1.1",
-        ReferencedImageSequence=sequence(reference),
+        ReferencedInstanceSequence=sequence(reference),
         FailedSOPInstanceUIDList=["1.5.1", "1.2.840.10008.1.1", "1.5.2"],
     )
     after = clean(tmp_path, ds)
     assert after.FrameOfReferenceUID == "1.2.840.10008.1.4.1.1"
-    assert after.ReferencedImageSequence[0].ReferencedSOPClassUID == "1.3.12.2.1107.5.9.1"
+    assert after.ReferencedInstanceSequence[0].ReferencedSOPClassUID == "1.3.12.2.1107.5.9.1"
     mapped = [PSEUDONYMS.uid("1.5.1"), "1.2.840.10008.1.1", PSEUDONYMS.uid("1.5.2")]
     assert list(after.FailedSOPInstanceUIDList) == mapped
-    assert after.ReferencedImageSequence[0].ReferencedSOPInstanceUID == PSEUDONYMS.uid(
+    assert after.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == PSEUDONYMS.uid(
         "1.2.3.4.5.300.2"
     )
 
@@ -121,12 +121,29 @@ def test_private_curve_overlay_and_unknown_elements_are_gone(tmp_path: Path) -> 
     assert 0x00189ABC not in after
 
 
-def test_an_attribute_of_a_wrong_vr_is_removed(tmp_path: Path) -> None:
-    content = builders.encode(ct(KVP="120"))
-    header = b"\x18\x00\x60\x00DS"
-    assert header in content
-    assert "KVP" in clean(tmp_path, content)
-    assert "KVP" not in clean(tmp_path, content.replace(header, header[:4] + b"LO"))
+@pytest.mark.parametrize(
+    ("attributes", "tag", "left"),
+    [
+        ({"ExposureTime": "120"}, 0x00181150, None),  # Type 3 in CT Image
+        ({"KVP": "120"}, 0x00180060, ""),  # Type 2
+        ({"PhotometricInterpretation": "MONOCHROME2"}, 0x00280004, "REMOVED"),  # Type 1
+    ],
+)
+def test_an_attribute_of_a_wrong_vr_is_replaced_as_its_type_asks(
+    tmp_path: Path, attributes: dict[str, str], tag: int, left: str | None
+) -> None:
+    content = builders.encode(ct(**attributes))
+    header = tag.to_bytes(4, "big")
+    header = header[1::-1] + header[:1:-1]
+    at = content.index(header) + 4
+    assert clean(tmp_path, content)[tag].value == content_value(attributes)
+    after = clean(tmp_path, content[:at] + b"SH" + content[at + 2 :])
+    assert (after[tag].value or "" if tag in after else None) == left
+
+
+def content_value(attributes: dict[str, str]) -> object:
+    (value,) = attributes.values()
+    return value if value.isalnum() and not value.isdigit() else int(value)
 
 
 def test_trailing_padding_and_group_lengths_are_dropped(tmp_path: Path) -> None:
@@ -157,11 +174,11 @@ def test_a_known_sequence_written_as_un_is_cleaned_and_a_false_one_removed(
     content = builders.encode(ct())
     at = content.index(b"\x10\x00\x10\x00PN")
     for value, kept in ((items, True), (b"A^B nothing of the kind ", False)):
-        element = raw_element(0x00082112, "UN", value)
+        element = raw_element(0x00081115, "UN", value)
         _, members = builders.run(tmp_path, [content[:at] + element + content[at:]])
         (output,) = members.values()
         assert b"A^B" not in output
-        assert (b"\x08\x00\x12\x21UN" in output) == kept
+        assert (b"\x08\x00\x15\x11UN" in output) == kept
 
 
 def test_the_character_set_stays_and_kept_text_is_untouched(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class KeyFileError(DeidError):
         line: the line's number, from 1; 0 where the fault is not that of one line.
     """
 
-    def __init__(self, message: str, hint: str, line: int = 0) -> None:
+    def __init__(self, message: str, hint: str = "", line: int = 0) -> None:
         super().__init__(f"Line {line} of the key file {message}." if line else message, hint)
         self.line = line
 

@@ -16,7 +16,7 @@ from pydicom.valuerep import validate_value
 
 from locutus_dagster.deid.encoding.encode import DUMMIES
 from locutus_dagster.deid.policies.model import Action, PrivateElement
-from locutus_dagster.deid.policies.problems import Wrong, suggestion
+from locutus_dagster.deid.policies.problems import MistakeError, suggestion
 from locutus_dagster.deid.standard.dictionary import LONG_VRS, SHORT_VRS, VR_OF
 from locutus_dagster.deid.standard.table import load_table
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_action",
     "check_private_action",
     "check_replacement",
+    "fits",
     "known_tag",
     "parse_path",
     "parse_private",
@@ -56,7 +57,7 @@ _FITS: dict[Action, frozenset[str]] = {
     Action.CLEAN: _FREE_TEXT | {"CS", "SQ"},
     Action.SHIFT: frozenset(("DA", "DT", "TM")),
     Action.SUBJECT: _FREE_TEXT | {"PN"},
-    Action.REPLACE: _FREE_TEXT | frozenset("AE AS CS DA DS DT IS PN TM UR".split()),
+    Action.REPLACE: _FREE_TEXT | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "PN", "TM", "UR"},
 }
 
 #: What every instance needs as it is, or it could not be delivered or read.
@@ -105,23 +106,23 @@ def known_tag(tag: int) -> None:
     """Check that rules about a standard attribute have an effect.
 
     Raises:
-        Wrong: the attribute is private, or not of a data set, or not known, or what happens to it
-            is fixed.
+        MistakeError: the attribute is private, or of no data set, or not known, or what happens to
+            it is fixed.
     """
     group = tag >> 16
     if group & 1:
-        raise Wrong(
+        raise MistakeError(
             "this is a private attribute, and its number says nothing without its creator; "
             "write private: CREATOR and element: (0019,xx0C)"
         )
     if group < 0x0008:
-        raise Wrong("groups below 0008 are written anew in every file; leave this rule out")
+        raise MistakeError("groups below 0008 are written anew in every file; leave this rule out")
     if group & 0xFF00 in (0x5000, 0x6000):
-        raise Wrong("curves and overlays are always removed; leave this rule out")
+        raise MistakeError("curves and overlays are always removed; leave this rule out")
     if tag not in VR_OF and tag not in _keywords().values():
-        raise Wrong("the standard has no such attribute; check the number")
+        raise MistakeError("the standard has no such attribute; check the number")
     if tag in _STATED:
-        raise Wrong("the engine states this attribute itself; leave this rule out")
+        raise MistakeError("the engine states this attribute itself; leave this rule out")
 
 
 def _step(text: str) -> int:
@@ -131,7 +132,7 @@ def _step(text: str) -> int:
     tag = _keywords().get(text)
     if tag is None:
         near = suggestion(text, _keywords())
-        raise Wrong(
+        raise MistakeError(
             f"the standard has no attribute of this keyword{near or '; write it as in PS3.6'}"
         )
     return tag
@@ -145,18 +146,18 @@ def parse_path(text: str) -> tuple[int, ...]:
             "RequestAttributesSequence/(0040,0007)".
 
     Raises:
-        Wrong: an attribute is not known, a step on the way is no sequence, or rules about the
-            attribute have no effect.
+        MistakeError: an attribute is not known, a step on the way is no sequence, or a rule about
+            the attribute has no effect.
     """
     steps = text.split("/")
     if len(steps) > _DEEPEST:
-        raise Wrong("the path goes through too many sequences")
+        raise MistakeError("the path goes through too many sequences")
     path = tuple(_step(step.strip()) for step in steps)
     for tag in path:
         known_tag(tag)
     for tag in path[:-1]:
         if VR_OF.get(tag) != "SQ":
-            raise Wrong("every step of a path but the last must be a sequence")
+            raise MistakeError("every step of a path but the last must be a sequence")
     return path
 
 
@@ -164,19 +165,21 @@ def parse_private(creator: str, element: str) -> PrivateElement:
     """Return the private attribute that a creator and "(0019,xx0C)" mean (PS3.5 7.8.1).
 
     Raises:
-        Wrong: the creator or the element is not written so.
+        MistakeError: the creator or the element is not written so.
     """
     if not _PLAIN.fullmatch(creator) or creator != creator.strip():
-        raise Wrong("a private creator is 1 to 64 printable ASCII characters without backslash")
+        raise MistakeError(
+            "a private creator is 1 to 64 printable ASCII characters without backslash"
+        )
     match = _ELEMENT.fullmatch(element)
     if match is None:
-        raise Wrong(
+        raise MistakeError(
             "write the element as (0019,xx0C): group, xx for the block, which differs from file "
             "to file, and the last two digits"
         )
     group = int(match[1], 16)
     if not group & 1 or group < 0x0009 or group == 0xFFFF:
-        raise Wrong("private groups are odd, from 0009 to FFFD; check the group")
+        raise MistakeError("private groups are odd, from 0009 to FFFD; check the group")
     return PrivateElement(creator, group, int(match[2], 16))
 
 
@@ -184,10 +187,10 @@ def parse_vr(text: str) -> str:
     """Return a VR of PS3.5 6.2.
 
     Raises:
-        Wrong: it is none.
+        MistakeError: it is none.
     """
     if text not in _VRS:
-        raise Wrong(f"there is no such VR; there are {', '.join(sorted(_VRS))}")
+        raise MistakeError(f"there is no such VR; there are {', '.join(sorted(_VRS))}")
     return text
 
 
@@ -210,16 +213,16 @@ def check_action(action: Action, tag: int, *, nested: bool = False) -> None:
         nested: whether the rule is about one place inside a sequence only.
 
     Raises:
-        Wrong: it cannot; the message names those that can.
+        MistakeError: it cannot; the message names those that can.
     """
     vr = VR_OF.get(tag, "")
     if not vr:
         if action is not Action.REMOVE:
-            raise Wrong("the attribute is newer than the data dictionary; write remove")
+            raise MistakeError("the attribute is newer than the data dictionary; write remove")
         return
     if tag in _NEEDED and not nested and action not in _NEEDED[tag]:
         words = " or ".join(_WORDS[one] for one in _NEEDED[tag])
-        raise Wrong(f"an instance cannot be delivered without this attribute; write {words}")
+        raise MistakeError(f"an instance cannot be delivered without this attribute; write {words}")
     _check_vr(action, vr)
 
 
@@ -231,23 +234,24 @@ def check_private_action(action: Action, vr: str) -> None:
         vr: its VR, "" where not known.
 
     Raises:
-        Wrong: it cannot.
+        MistakeError: it cannot.
     """
     if vr:
         _check_vr(action, vr)
     elif action not in _ALWAYS:
-        raise Wrong("nobody knows the VR of this private attribute; add vr:")
+        raise MistakeError("nobody knows the VR of this private attribute; add vr:")
+
+
+def fits(action: Action, vr: str) -> bool:
+    """Tell whether an action of `ACTIONS` can be carried out on values of a VR."""
+    return action in _ALWAYS or vr in _FITS[action]
 
 
 def _check_vr(action: Action, vr: str) -> None:
-    if action not in _ALWAYS and vr not in _FITS[action]:
-        fitting = [
-            word
-            for word, one in ACTIONS.items()
-            if one in _ALWAYS or vr in _FITS.get(one, frozenset())
-        ]
-        raise Wrong(
-            f"{_WORDS[action]} does not fit an attribute of VR {vr}; write {', '.join(fitting)}"
+    if not fits(action, vr):
+        fitting = ", ".join(word for word, one in ACTIONS.items() if fits(one, vr))
+        raise MistakeError(
+            f"{_WORDS[action]} does not fit an attribute of VR {vr}; write one of {fitting}"
         )
 
 
@@ -259,13 +263,13 @@ def check_replacement(text: str, vr: str) -> None:
         vr: a VR that `Action.REPLACE` fits.
 
     Raises:
-        Wrong: it is not plain, too long, or no value of the VR (PS3.5 6.2).
+        MistakeError: it is not plain, too long, or no value of the VR (PS3.5 6.2).
     """
     if not _PLAIN.fullmatch(text):
-        raise Wrong(
+        raise MistakeError(
             "a replacement is 1 to 64 printable ASCII characters without backslash, in quotes"
         )
     try:
         validate_value(vr, text, RAISE)
     except ValueError:
-        raise Wrong(f"the replacement is no legal value of VR {vr} (PS3.5 6.2)") from None
+        raise MistakeError(f"the replacement is no legal value of VR {vr} (PS3.5 6.2)") from None

@@ -14,7 +14,12 @@ from pathlib import Path
 from yaml import ScalarNode, SequenceNode
 
 from locutus_dagster.deid.policies.model import Settings
-from locutus_dagster.deid.policies.problems import PolicyFileError, Problems, Wrong, read_text
+from locutus_dagster.deid.policies.problems import (
+    MistakeError,
+    PolicyFileError,
+    Problems,
+    read_text,
+)
 from locutus_dagster.deid.policies.strict_yaml import (
     Entries,
     Node,
@@ -63,7 +68,9 @@ def read_settings(
     take = keys.take
     fresh = take("uids", partial(_first_of, "fresh", "keyed"), base.identities == "fresh")
     allow = take(
-        "several_patients", partial(_first_of, "allow", "withhold"), base.several_patients == "allow"
+        "several_patients",
+        partial(_first_of, "allow", "withhold"),
+        base.several_patients == "allow",
     )
     lists = take("white_lists", partial(_white_lists, problems, folder), {})
     return Settings(
@@ -83,7 +90,7 @@ def read_settings(
 def _first_of(first: str, second: str, node: Node) -> bool:
     text = text_of(node)
     if text not in (first, second):
-        raise Wrong(f"write {first} or {second}")
+        raise MistakeError(f"write {first} or {second}")
     return text == first
 
 
@@ -91,7 +98,7 @@ def _shift_days(problems: Problems, node: Node) -> tuple[int, int]:
     days = [int(text) for _, text in texts_of(node, problems) if _DAYS.fullmatch(text)]
     if len(days) != 2 or not 1 <= days[0] < days[1] <= _MOST_DAYS:
         # One and the same number for everybody would be no secret.
-        raise Wrong(
+        raise MistakeError(
             f"write the fewest and the most days, such as [30, 365]: two different numbers from "
             f"1 to {_MOST_DAYS}, the smaller one first"
         )
@@ -101,7 +108,7 @@ def _shift_days(problems: Problems, node: Node) -> tuple[int, int]:
 def _modalities(problems: Problems, node: Node) -> frozenset[str] | None:
     if isinstance(node, ScalarNode):
         if text_of(node).lower() != "any":
-            raise Wrong("write any, or a list such as [CT, MR]")
+            raise MistakeError("write any, or a list such as [CT, MR]")
         return None
     found = set()
     for line, text in texts_of(node, problems):
@@ -110,7 +117,7 @@ def _modalities(problems: Problems, node: Node) -> frozenset[str] | None:
             problems.add(line, "a modality is written as in DICOM, such as CT")
         found.add(modality)
     if not found:
-        raise Wrong("no modality is let through; write any, or a list such as [CT, MR]")
+        raise MistakeError("no modality is let through; write any, or a list such as [CT, MR]")
     return frozenset(found)
 
 
@@ -126,19 +133,19 @@ def _descriptions(problems: Problems, node: Node) -> tuple[str, ...]:
 def _preface(node: Node) -> str:
     text = text_of(node)
     if not _PREFACE.fullmatch(text):
-        raise Wrong("write up to 32 printable ASCII characters without backslash, caret or =")
+        raise MistakeError(
+            "write up to 32 printable ASCII characters without backslash, caret or ="
+        )
     return text
 
 
 def _words(problems: Problems, folder: Path | None, node: Node) -> frozenset[str]:
     if isinstance(node, SequenceNode):
-        return frozenset(
-            _word(text, line, problems) for line, text in texts_of(node, problems)
-        )
+        return frozenset(_word(text, line, problems) for line, text in texts_of(node, problems))
     keys = Entries(node, ("file",), problems)
     path = keys.take("file", partial(_beside, folder), None)
     if path is None:
-        raise Wrong("write a list of words, or {file: words.txt}")
+        raise MistakeError("write a list of words, or {file: words.txt}")
     text = read_text(path, most=_MOST_WORD_BYTES)
     listed = Problems(path.name)
     found = set()
@@ -177,7 +184,7 @@ def _white_lists(
 def _beside(folder: Path | None, node: Node) -> Path:
     name = text_of(node)
     if folder is None or not name or "\0" in name:
-        raise Wrong("write the path of a file, relative to this one")
+        raise MistakeError("write the path of a file, relative to this one")
     return folder / name
 
 

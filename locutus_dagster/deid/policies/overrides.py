@@ -17,7 +17,7 @@ from locutus_dagster.deid.policies.attributes import (
     private_vr,
 )
 from locutus_dagster.deid.policies.model import Action, Override
-from locutus_dagster.deid.policies.problems import Problems, Wrong, suggestion
+from locutus_dagster.deid.policies.problems import MistakeError, Problems, suggestion
 from locutus_dagster.deid.policies.strict_yaml import Entries, Node, items, line_of, text_of
 from locutus_dagster.deid.standard.dictionary import VR_OF
 
@@ -35,7 +35,7 @@ def read_overrides(node: Node, problems: Problems) -> tuple[Override, ...]:
         problems: receives what is wrong, each with the line in which the rule starts.
 
     Raises:
-        Wrong: it is no list.
+        MistakeError: it is no list.
     """
     found: list[Override] = []
     lines: dict[object, int] = {}
@@ -50,7 +50,9 @@ def read_overrides(node: Node, problems: Problems) -> tuple[Override, ...]:
             override = _override(texts, problems.place(line))
             place = override.private or override.path
             if place in lines:
-                raise Wrong(f"line {lines[place]} has a rule about this already; leave one out")
+                raise MistakeError(
+                    f"line {lines[place]} has a rule about this already; leave one out"
+                )
             lines[place] = line
             found.append(override)
     return tuple(found)
@@ -71,19 +73,19 @@ def _texts(entry: Node, problems: Problems) -> dict[str, str] | None:
 
 def _override(texts: dict[str, str], source: str) -> Override:
     if ("attribute" in texts) == ("private" in texts):
-        raise Wrong("write either attribute: or private:, to say what the rule is about")
+        raise MistakeError("write either attribute: or private:, to say what the rule is about")
     action = _action(texts)
     text = texts.get("replace", "")
     if "private" in texts:
         if "element" not in texts:
-            raise Wrong("add element: (0019,xx0C), the number of the private attribute")
+            raise MistakeError("add element: (0019,xx0C), the number of the private attribute")
         private = parse_private(texts["private"], texts["element"])
         vr = parse_vr(texts["vr"]) if "vr" in texts else private_vr(private)
         check_private_action(action, vr)
         override = Override(source, action, private=private, vr=vr, text=text)
     else:
         if "element" in texts or "vr" in texts:
-            raise Wrong("element: and vr: belong to private:; leave them out")
+            raise MistakeError("element: and vr: belong to private:; leave them out")
         path = parse_path(texts["attribute"])
         check_action(action, path[-1], nested=len(path) > 1)
         vr = VR_OF.get(path[-1], "")
@@ -96,13 +98,15 @@ def _override(texts: dict[str, str], source: str) -> Override:
 def _action(texts: dict[str, str]) -> Action:
     if "action" not in texts:
         if "replace" not in texts:
-            raise Wrong("say what happens; add action: or replace:")
+            raise MistakeError("say what happens; add action: or replace:")
         return Action.REPLACE
     word = texts["action"]
     if word not in ACTIONS:
-        raise Wrong(
+        raise MistakeError(
             f"there is no such action; write one of {', '.join(ACTIONS)}{suggestion(word, ACTIONS)}"
         )
     if (word == "replace") != ("replace" in texts):
-        raise Wrong("replace: holds the text to write; it stands alone or with action: replace")
+        raise MistakeError(
+            "replace: holds the text to write; it stands alone or with action: replace"
+        )
     return ACTIONS[word]

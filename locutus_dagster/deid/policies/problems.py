@@ -16,7 +16,7 @@ from pathlib import Path
 
 from locutus_dagster.deid.faults import DeidError
 
-__all__ = ["PolicyFileError", "Problems", "Wrong", "read_text", "suggestion"]
+__all__ = ["MistakeError", "PolicyFileError", "Problems", "read_text", "suggestion"]
 
 #: Nobody reads more; a file with so many is read no further.
 _MOST_PROBLEMS = 50
@@ -39,7 +39,7 @@ class PolicyFileError(DeidError):
         super().__init__(message, "\n".join(self.problems))
 
 
-class Wrong(Exception):
+class MistakeError(Exception):
     """Something is wrong at one place; whoever catches it knows the place.
 
     Args:
@@ -81,11 +81,11 @@ class Problems:
 
     @contextmanager
     def at(self, line: int | None) -> Iterator[None]:
-        """Turn a `Wrong` that is raised inside into a problem of this line, and go on."""
+        """Turn a `MistakeError` that is raised inside into a problem of this line, and go on."""
         try:
             yield
-        except Wrong as wrong:
-            self.add(line, str(wrong))
+        except MistakeError as mistake:
+            self.add(line, str(mistake))
 
     def raise_any(self) -> None:
         """Raise what was found.
@@ -116,20 +116,20 @@ def read_text(path: Path, *, most: int, fallback: str = "") -> str:
         fallback: an encoding that stands in where the text is not UTF-8.
 
     Raises:
-        Wrong: there is no such file, or it is no text, or too large.
+        MistakeError: there is no such file, or it is no text, or too large.
     """
     try:
         if not path.is_file():
-            raise Wrong("there is no such file")
+            raise MistakeError("there is no such file")
         with path.open("rb") as stream:
             content = stream.read(most + 1)
     except (OSError, ValueError):  # ValueError: no file can have this name
-        raise Wrong("the file cannot be read; check its permissions") from None
+        raise MistakeError("the file cannot be read; check its permissions") from None
     if len(content) > most:
-        raise Wrong(f"the file is larger than {most >> 10} KiB; is it the right one?")
+        raise MistakeError(f"the file is larger than {most >> 10} KiB; is it the right one?")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         if fallback:
             return content.decode(fallback)
-        raise Wrong("the file is not UTF-8 text; save it as UTF-8") from None
+        raise MistakeError("the file is not UTF-8 text; save it as UTF-8") from None

@@ -44,9 +44,9 @@ from locutus_dagster.deid.policies.file_settings import SETTING_KEYS, read_setti
 from locutus_dagster.deid.policies.model import Option, PolicySpec
 from locutus_dagster.deid.policies.overrides import read_overrides
 from locutus_dagster.deid.policies.problems import (
+    MistakeError,
     PolicyFileError,
     Problems,
-    Wrong,
     read_text,
     suggestion,
 )
@@ -121,10 +121,10 @@ def _read_path(path: Path, chain: tuple[str, ...]) -> PolicySpec:
         return read_spec_file(path)
     try:
         if suffix not in _YAML:
-            raise Wrong("the name of a policy file ends in .yaml, .yml or .dat")
+            raise MistakeError("the name of a policy file ends in .yaml, .yml or .dat")
         text = read_text(path, most=_MOST_BYTES)
-    except Wrong as wrong:
-        raise PolicyFileError([f"{path.name}: {wrong}"]) from None
+    except MistakeError as mistake:
+        raise PolicyFileError([f"{path.name}: {mistake}"]) from None
     return _PolicyFile(path.name, path, chain).read(text)
 
 
@@ -156,8 +156,8 @@ class _PolicyFile:
             raise PolicyFileError([f"{problems.place(None)}: the file is empty; add name:"])
         try:
             keys = Entries(root, _KEYS, problems)
-        except Wrong as wrong:
-            raise PolicyFileError([f"{problems.place(line_of(root))}: {wrong}"]) from None
+        except MistakeError as mistake:
+            raise PolicyFileError([f"{problems.place(line_of(root))}: {mistake}"]) from None
         if "name" not in keys:
             problems.add(None, "add name:, which stands in reports and in what is delivered")
         base = self._base(keys)
@@ -177,9 +177,9 @@ class _PolicyFile:
     def _name(self, node: Node) -> str:
         name = text_of(node)
         if not _NAME.fullmatch(name):
-            raise Wrong("a name is 1 to 32 letters, digits, dots, hyphens and underscores")
+            raise MistakeError("a name is 1 to 32 letters, digits, dots, hyphens and underscores")
         if self._path and name in NAMED:
-            raise Wrong("a shipped policy has this name; choose another")
+            raise MistakeError("a shipped policy has this name; choose another")
         return name
 
     def _base(self, keys: Entries) -> PolicySpec | None:
@@ -195,15 +195,17 @@ class _PolicyFile:
         try:
             if not beside.suffix and beside.name == reference:
                 if reference not in NAMED:
-                    raise Wrong(_no_such_name(reference))
+                    raise MistakeError(_no_such_name(reference))
                 return _read_named(reference)
             if self._path is None or beside.name != reference:
-                raise Wrong("write the name of a file beside this one, without a folder")
+                raise MistakeError("write the name of a file beside this one, without a folder")
             chain = (*self._chain, self._path.name)
             if reference in chain:
-                raise Wrong("the policies extend each other in a circle; leave one extends: out")
+                raise MistakeError(
+                    "the policies extend each other in a circle; leave one extends: out"
+                )
             if len(chain) > _LONGEST_CHAIN:
-                raise Wrong(f"more than {_LONGEST_CHAIN} files extend each other; join some")
+                raise MistakeError(f"more than {_LONGEST_CHAIN} files extend each other; join some")
             return _read_path(self._path.with_name(reference), chain)
         except PolicyFileError as error:
             self._problems.include(error)
@@ -222,7 +224,7 @@ class _PolicyFile:
                 self._problems.add(line, f"{option} is added as well; leave one of the two out")
             elif base and option not in inherited:
                 self._problems.add(line, f"{option} is not switched on anyway; leave it out")
-        return (inherited | added.keys()) - removed.keys()
+        return (inherited | frozenset(added)) - frozenset(removed)
 
     def _option_list(self, node: Node) -> dict[Option, int]:
         """Return the options of a list with their lines."""

@@ -22,14 +22,12 @@ Private attributes by number are removed: the number says nothing without the pr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from locutus_dagster.deid.encoding.encode import DUMMIES
-from locutus_dagster.deid.policies.attributes import check_action, known_tag, tag_text
+from locutus_dagster.deid.policies.attributes import check_action, fits, known_tag
 from locutus_dagster.deid.policies.model import Action, Override, PolicySpec, Settings
-from locutus_dagster.deid.policies.problems import Problems, Wrong, read_text
+from locutus_dagster.deid.policies.problems import MistakeError, Problems, read_text
 from locutus_dagster.deid.standard.dictionary import VR_OF
 
 __all__ = ["SpecFile", "convert_spec_file", "read_spec_file"]
@@ -54,6 +52,10 @@ _HEADER = re.compile(r"(?:.*\s)?\(([0-9A-Fa-fxX]{4}),\s*([0-9A-Fa-fxX]{4})\)\s*"
 _CODE = re.compile(r"([KXZDUR])(?:/[KXZDURC]\*?)*\*?")
 _UNFIT_FOR_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+_NO_CODES = "the line with the codes of this attribute is missing; add it below"
+#: A note shows so many places.
 _SHOWN = 6
 
 
@@ -109,7 +111,7 @@ def convert_spec_file(path: Path) -> SpecFile:
     conversion = _Conversion(problems)
     with problems.at(None):
         text = read_text(path, most=_MOST_BYTES, fallback="latin-1")
-        records = list(_records(text, problems))
+        records = _records(text, problems)
         if not records:
             problems.add(None, "there is no attribute in the file; two lines speak about each")
         for record in records:
@@ -126,16 +128,17 @@ def convert_spec_file(path: Path) -> SpecFile:
     return SpecFile(spec, conversion.notes(path.name))
 
 
-def _records(text: str, problems: Problems) -> Iterator[_Record]:
-    """Yield the pairs of lines; a line without its partner becomes a problem and is left out."""
+def _records(text: str, problems: Problems) -> list[_Record]:
+    """Return the pairs of lines; a line without its partner becomes a problem and is left out."""
+    found: list[_Record] = []
     header: tuple[int, str] | None = None
-    for line, content in enumerate(text.splitlines(), 1):
+    for line, content in enumerate(_LINE_END.split(text), 1):
         if not content.strip() or content.lstrip().startswith("#"):
             continue
         match = _HEADER.fullmatch(content)
         if match:
             if header:
-                problems.add(header[0], "the line with the codes of this attribute is missing")
+                problems.add(header[0], _NO_CODES)
             header = line, (match[1] + match[2]).upper()
         elif header is None:
             problems.add(
@@ -143,25 +146,30 @@ def _records(text: str, problems: Problems) -> Iterator[_Record]:
             )
         else:
             with problems.at(line):
-                yield _record(*header, content)
+                found.append(_record(*header, content))
             header = None
     if header:
-        problems.add(header[0], "the line with the codes of this attribute is missing")
+        problems.add(header[0], _NO_CODES)
+    return found
 
 
 def _record(line: int, tag: str, codes: str) -> _Record:
     cells = [cell.strip() for cell in codes.split("\t")]
     if len(cells) < _FEWEST_CELLS:
-        raise Wrong("write the codes in columns, with tabs between them; the third is needed")
+        raise MistakeError(
+            "write the codes in columns, with tabs between them; the third is needed"
+        )
     match = _CODE.fullmatch(cells[_BASIC])
     if match is None:
-        raise Wrong(
+        raise MistakeError(
             "the third column has no known code; write K, X, Z, D, U or R, or several of these "
             "with / between them"
         )
     clean = cells[_CLEAN_DESCRIPTORS] if len(cells) > _CLEAN_DESCRIPTORS else ""
     if clean not in ("", "C"):
-        raise Wrong("the tenth column (Clean Descriptors) has no known code; write C or nothing")
+        raise MistakeError(
+            "the tenth column (Clean Descriptors) has no known code; write C or nothing"
+        )
     return _Record(line, tag, match[1], clean == "C")
 
 
@@ -182,7 +190,7 @@ class _Conversion:
         """Add what a record says.
 
         Raises:
-            Wrong: its code does not fit the attribute.
+            MistakeError: its code does not fit the attribute.
         """
         shown = f"line {record.line} ({record.tag[:4]},{record.tag[4:]})"
         if record.tag in self._lines:
@@ -194,22 +202,39 @@ class _Conversion:
         tag = int(record.tag, 16)
         try:
             known_tag(tag)
-        except Wrong as wrong:
+        except MistakeError as mistake:
             if record.basic != "X":
-                self._note(f"no effect: {wrong}", shown)
+                self._note(f"no effect: {mistake}", shown)
             return
-        action = self._action(record, tag, shown)
+        action = self._action(record, VR_OF.get(tag, ""), shown)
         try:
-            # What no instance can do without stays, whatever the file says.
             check_action(action, tag)
-        except Wrong as wrong:
-            self._note(f"no effect: {wrong}", shown)
+        except MistakeError as mistake:
+            self._note(f"no effect: {mistake}", shown)
             return
         self.overrides[tag] = Override(self._problems.place(record.line), action, path=(tag,))
 
-    def _action(self, record: _Record, tag: int, shown: str) -> Action:
-        vr = VR_OF.get(tag, "")
+    def _action(self, record: _Record, vr: str, shown: str) -> Action:
+        """Return the action that a code means for a VR, "" for a VR that nobody knows.
+
+        Raises:
+            MistakeError: the code does not fit the VR.
+        """
         action = _ACTIONS[record.basic]
+        if record.clean and fits(Action.CLEAN, vr):
+            self._note("cleaned, as the tenth column asks, whatever the third says", shown)
+            return Action.CLEAN
+        if record.clean:
+            self._note("no effect: C in the tenth column is for text and sequences", shown)
+        if vr == "UI" and action in (Action.EMPTY, Action.DUMMY):
+            return Action.UID  # a UID is never empty there, nor here
+        if vr == "SQ" and action is Action.KEEP:
+            self._note("a sequence is kept, and each of its items is cleaned", shown)
+        if vr and not fits(action, vr):
+            raise MistakeError(
+                f"{record.basic} does not fit an attribute of VR {vr}; write X, Z, D or K in the "
+                f"third column"
+            )
         return action
 
     def _note(self, text: str, shown: str) -> None:

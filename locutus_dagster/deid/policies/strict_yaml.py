@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import yaml
 from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
-from locutus_dagster.deid.policies.problems import Problems, Wrong, suggestion
+from locutus_dagster.deid.policies.problems import MistakeError, Problems, suggestion
 
 __all__ = ["Entries", "Node", "compose", "items", "line_of", "text_of", "texts_of"]
 
 Node = yaml.Node
 _T = TypeVar("_T")
+_S = TypeVar("_S")
 
 _DEEPEST = 12
 _NULL = "tag:yaml.org,2002:null"
@@ -39,10 +40,10 @@ class _Loader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.anchor is not None:
             raise _refused("write out what the anchor or alias (& or *) stands for", event)
-        if event.tag is not None:
+        if getattr(event, "tag", None) is not None:
             raise _refused("leave out the tag (!)", event)
         if self._depth == _DEEPEST:
             raise _refused("this is nested too deeply", event)
@@ -53,7 +54,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _refused(text: str, event: yaml.Event) -> ComposerError:
-    return ComposerError(None, None, text, event.start_mark)
+    return ComposerError(None, None, text, cast("yaml.Mark", event.start_mark))
 
 
 def compose(text: str, problems: Problems) -> Node | None:
@@ -94,15 +95,15 @@ def text_of(node: Node) -> str:
     """Return a scalar as it stands in the file, without surrounding spaces.
 
     Raises:
-        Wrong: it is empty, a list or a mapping, or holds control characters.
+        MistakeError: it is empty, a list or a mapping, or holds control characters.
     """
     if not isinstance(node, yaml.ScalarNode):
-        raise Wrong("write one value here, not a list or a mapping")
+        raise MistakeError("write one value here, not a list or a mapping")
     text = str(node.value).strip()
     if node.tag == _NULL or (not text and node.style is None):
-        raise Wrong("a value is missing")
+        raise MistakeError("a value is missing")
     if not text.isprintable():
-        raise Wrong("write the value in one line, without control characters")
+        raise MistakeError("write the value in one line, without control characters")
     return text
 
 
@@ -110,10 +111,10 @@ def items(node: Node) -> list[Node]:
     """Return the nodes of a list.
 
     Raises:
-        Wrong: it is no list.
+        MistakeError: it is no list.
     """
     if not isinstance(node, yaml.SequenceNode):
-        raise Wrong("write a list here, such as [first, second]")
+        raise MistakeError("write a list here, such as [first, second]")
     return list(node.value)
 
 
@@ -121,7 +122,7 @@ def texts_of(node: Node, problems: Problems) -> list[tuple[int, str]]:
     """Return the scalars of a list with their lines; those that are none become problems.
 
     Raises:
-        Wrong: it is no list.
+        MistakeError: it is no list.
     """
     found = []
     for one in items(node):
@@ -139,12 +140,12 @@ class Entries:
         problems: receives what is wrong.
 
     Raises:
-        Wrong: the node is no mapping.
+        MistakeError: the node is no mapping.
     """
 
     def __init__(self, node: Node, known: Sequence[str], problems: Problems) -> None:
         if not isinstance(node, yaml.MappingNode):
-            raise Wrong("write a mapping here: key: value")
+            raise MistakeError("write a mapping here: key: value")
         self._problems = problems
         self._nodes: dict[str, Node] = {}
         self.complete = True  # whether every entry is known and stands here once
@@ -167,7 +168,7 @@ class Entries:
         """Return the line of a value, None where the key is missing."""
         return line_of(self._nodes[key]) if key in self._nodes else None
 
-    def take(self, key: str, read: Callable[[Node], _T], otherwise: _T) -> _T:
+    def take(self, key: str, read: Callable[[Node], _T], otherwise: _S) -> _T | _S:
         """Return what `read` makes of a value, or `otherwise` where it is missing or wrong."""
         node = self._nodes.get(key)
         if node is not None:

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 from locutus_dagster.deid.policies.attributes import tag_text
-from locutus_dagster.deid.policies.problems import Problems, Wrong, read_text
+from locutus_dagster.deid.policies.problems import MistakeError, Problems, read_text
 
 __all__ = ["normalise", "read_white_list"]
 
@@ -69,7 +69,7 @@ def _parse(text: str, problems: Problems) -> _Pairs:
     """Return the entries of the outermost object.
 
     Raises:
-        Wrong: there is none.
+        MistakeError: there is none.
     """
     content: object = None
     try:
@@ -80,16 +80,16 @@ def _parse(text: str, problems: Problems) -> _Pairs:
     except (ValueError, RecursionError):  # a number of thousands of digits; too many brackets
         pass
     if not isinstance(content, _Pairs):
-        raise Wrong('write one object: {"0008,103E": ["T1 axial", "scout"]}')
+        raise MistakeError('write one object: {"0008,103E": ["T1 axial", "scout"]}')
     return content
 
 
 def _values(values: object, tag: int) -> frozenset[str]:
     if not isinstance(values, list) or isinstance(values, _Pairs):
-        raise Wrong(f'{tag_text(tag)}: write a list of texts, such as ["T1 axial", "scout"]')
+        raise MistakeError(f'{tag_text(tag)}: write a list of texts, such as ["T1 axial", "scout"]')
     found = set()
     for number, value in enumerate(values, 1):
         if not isinstance(value, str) or not value.isprintable():
-            raise Wrong(f"{tag_text(tag)}: value {number} is not a text in one line")
+            raise MistakeError(f"{tag_text(tag)}: value {number} is not a text in one line")
         found.add(normalise(value))
     return frozenset(found - {""})

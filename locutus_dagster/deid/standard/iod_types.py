@@ -61,7 +61,8 @@ class IodTypes:
             return None
         kind = kinds.get(tag)
         if kind is None and path and path[-1] == tag:
-            return self.type_of(path[:-1], tag)  # a sequence in an item of its own kind
+            # A sequence in an item of its own kind: listed where the outermost one stands.
+            return self._places.get(_once(path)[:-1], {}).get(tag)
         return kind
 
     def has_place(self, path: tuple[int, ...]) -> bool:
@@ -70,10 +71,12 @@ class IodTypes:
 
     def _at(self, path: _Place) -> _Kinds | None:
         kinds = self._places.get(path)
-        if kinds is None:
-            once = tuple(tag for n, tag in enumerate(path) if n == 0 or path[n - 1] != tag)
-            kinds = self._places.get(once)
-        return kinds
+        return self._places.get(_once(path)) if kinds is None else kinds
+
+
+def _once(path: _Place) -> _Place:
+    """Return a place with each run of the same sequence as one."""
+    return tuple(tag for n, tag in enumerate(path) if n == 0 or path[n - 1] != tag)
 
 
 @lru_cache(maxsize=256)

@@ -94,9 +94,7 @@ def test_pseudonyms_travel_to_worker_processes() -> None:
     assert there.key_id == "3-07b62fc7"
 
 
-@given(
-    st.text(max_size=64).filter(lambda text: text.strip(" \0\t\r\n").isprintable() and text.strip())
-)
+@given(st.text(max_size=64).filter(lambda text: text.replace("\0", " ").strip()))
 def test_a_subject_is_a_short_code_that_nobody_misreads(patient_id: str) -> None:
     assert re.fullmatch("S[0-9A-HJKMNP-TV-Z]{12}", A.subject(patient_id))
 
