@@ -62,6 +62,7 @@ SECRET = b"a secret for measurements only.."
 SUBJECT = "C000001"
 
 _FLOOR = "floor"
+_OURS = f"Locutus, {POLICIES[0]}"
 
 Task = Callable[[], object]
 #: Changes a dataset; made anew for every study.
@@ -163,7 +164,7 @@ class Comparison:
         self.zip_tasks: dict[str, Task] = {_FLOOR: self._floor_zip}
         self.file_tasks: dict[str, Task] = {_FLOOR: self._floor_files}
         for name in POLICIES:
-            self._add_engine(f"this project, {name}", load_policy(name))
+            self._add_engine(f"Locutus, {name}", load_policy(name))
         for name, make in peers().items():
             self._add_peer(name, make)
 
@@ -282,7 +283,7 @@ def _require_whole(report: StudyDisposition) -> None:
 
 
 def compare(title: str, files: list[Path], work: Path, console: Console) -> dict[str, object]:
-    """Measure one study and print its table."""
+    """Measure one study and print its table, with multiples of the floor's and our seconds."""
     work.mkdir()
     comparison = Comparison(files, work)
     size = sum(path.stat().st_size for path in files)
@@ -292,13 +293,13 @@ def compare(title: str, files: list[Path], work: Path, console: Console) -> dict
     }
     shutil.rmtree(work)
     table = Table(title=f"{title}: {len(files)} files, {size / 1e6:.0f} MB")
-    table.add_column("what")
-    headings = ("seconds", "files/s", "MB/s", "of the floor", f"of ours, {POLICIES[0]}")
-    for heading in headings:
+    table.add_column("from and to")
+    table.add_column("what", no_wrap=True)
+    for heading in ("seconds", "files/s", "MB/s", "x floor", "x ours"):
         table.add_column(heading, justify="right")
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for way, seconds in ways.items():
-        ours = seconds[f"this project, {POLICIES[0]}"]
+        ours = seconds[_OURS]
         table.add_section()
         figures[way] = {}
         for what, taken in seconds.items():
@@ -306,17 +307,18 @@ def compare(title: str, files: list[Path], work: Path, console: Console) -> dict
                 "seconds": taken,
                 "files/s": len(files) / taken,
                 "MB/s": size / 1e6 / taken,
-                "of the floor": taken / seconds[_FLOOR],
-                "of ours": taken / ours,
+                "x floor": taken / seconds[_FLOOR],
+                "x ours": taken / ours,
             }
             figures[way][what] = row
             table.add_row(
-                f"{way}: {what}",
+                way if what == _FLOOR else "",
+                what,
                 f"{row['seconds']:.3f}",
                 f"{row['files/s']:.1f}",
                 f"{row['MB/s']:.0f}",
-                f"{row['of the floor']:.1f} x",
-                f"{row['of ours']:.2f} x",
+                f"{row['x floor']:.1f}",
+                f"{row['x ours']:.2f}",
             )
     console.print(table)
     return {"files": len(files), "bytes": size, "figures": figures}
@@ -324,7 +326,7 @@ def compare(title: str, files: list[Path], work: Path, console: Console) -> dict
 
 def measure(work: Path) -> dict[str, object]:
     """Compare on three studies; print tables, keep the figures as JSON, and return them."""
-    console = Console()
+    console = Console(width=100)
     if not install_peers():
         console.print("The peers cannot be installed here: they were not measured.")
         return {}

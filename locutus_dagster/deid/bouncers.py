@@ -15,6 +15,7 @@ from locutus_dagster.deid.encoding.charsets import decode
 from locutus_dagster.deid.encoding.codec import PIXEL_DATA
 from locutus_dagster.deid.encoding.part10 import PIXEL_TAGS, Instance
 from locutus_dagster.deid.policies.model import Policy
+from locutus_dagster.deid.standard.dictionary import TRANSFER_SYNTAXES
 from locutus_dagster.deid.standard.storage_classes import storage_class
 
 __all__ = ["BOUNCERS", "bounce"]
@@ -30,6 +31,16 @@ _BURNED_IN = 0x00280301
 _RECOGNIZABLE = 0x00280302
 _OVERLAY_BITS = 0x60000100
 _OVERLAY_DATA = 0x60003000
+
+_IMAGE_TYPE = 0x00080008
+_LABEL_IN_IMAGE = 0x00480010
+
+#: MPEG-2, MPEG-4 and HEVC carry sound beside the picture (PS3.5 A.4.5 to A.4.10).
+_VIDEO = frozenset(
+    uid
+    for uid in TRANSFER_SYNTAXES
+    if 100 <= int(uid.rpartition(".")[2]) <= 108 and uid.startswith("1.2.840.10008.1.2.4.")
+)
 
 _PIXEL_VRS = ("OB", "OW", "OF", "OD", "UN")
 
@@ -47,9 +58,20 @@ def _storage(instance: Instance, policy: Policy) -> str:
     known = storage_class(instance.text(_SOP_CLASS))
     if known is None:
         return "not a standard storage class"
-    if known.withheld and not known.needs:
-        return known.withheld
-    return "" if known.needs <= policy.options else known.withheld
+    return known.reason(policy.options)
+
+
+def _video(instance: Instance, policy: Policy) -> str:
+    if instance.transfer_syntax in _VIDEO:
+        return "video that may hold a voice or show a face"
+    return ""
+
+
+def _label(instance: Instance, policy: Policy) -> str:
+    """A slide's label names its patient (PS3.3 C.8.12.4.1, Specimen Label in Image)."""
+    flavors = instance.text(_IMAGE_TYPE).upper().split("\\")
+    label = "LABEL" in flavors or _says_yes(instance, _LABEL_IN_IMAGE)
+    return "label of a slide" if label else ""
 
 
 def _pixels(instance: Instance, policy: Policy) -> str:
@@ -115,6 +137,8 @@ def _says_yes(instance: Instance, tag: int) -> bool:
 BOUNCERS: tuple[Callable[[Instance, Policy], str], ...] = (
     _identified,
     _storage,
+    _video,
+    _label,
     _pixels,
     _modality,
     _excluded_series,

@@ -35,6 +35,7 @@ from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
 from locutus_dagster.deid.patients import Patients
 from locutus_dagster.deid.policies.model import Policy
 from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
+from locutus_dagster.deid.standard.storage_classes import storage_class
 from locutus_dagster.deid.verification.residue import ResidueScan
 
 __all__ = ["Delivered", "Members", "StudyWork", "check_subject_id", "deidentify_study"]
@@ -155,9 +156,7 @@ def deidentify_study(
     """
     check_subject_id(policy.settings.subject_preface + subject_id)
     with RawZip(raw_zip) as raw:
-        work = StudyWork(
-            raw, policy, pseudonyms, subject_id, known_identifiers, progress=progress
-        )
+        work = StudyWork(raw, policy, pseudonyms, subject_id, known_identifiers, progress=progress)
         write_zip(
             ((one.name, one.parts) for one in work.deliver()),
             out,
@@ -270,7 +269,7 @@ class StudyWork:
     def _describe(self, member: _Member, instance: Instance, seen: set[str]) -> None:
         """Note what the report says about an instance, and whether it is withheld."""
         sop_class = instance.text(0x00080016)
-        registered = sop_class in SOP_CLASSES
+        registered = sop_class in SOP_CLASSES or storage_class(sop_class) is not None
         member.sop_class = sop_class if registered else "unregistered" if sop_class else ""
         modality = instance.text(0x00080060).upper()
         member.modality = modality if not modality or modality in _MODALITIES else "other"
@@ -305,9 +304,7 @@ class StudyWork:
                     yield Delivered(index, f"{folder}/{series}/{member.name}.dcm", output.parts)
             self._progress(index + 1, total)
 
-    def _transformed(
-        self, transform: StudyTransform, member: _Member, index: int
-    ) -> Output | None:
+    def _transformed(self, transform: StudyTransform, member: _Member, index: int) -> Output | None:
         instance, member.instance = member.instance, None
         try:
             if instance is None:

@@ -109,7 +109,7 @@ class _Tree:
         private = context.private_of(self._buf, elements)
         changed = False
         for element in elements:
-            tag, vr, start, value, end, nested = element
+            tag, vr, start, _, end, nested = element
             new: bytes | None
             if tag == value_tag and nested is None:
                 new = self._value(context, element, value_type, ruling)
@@ -166,9 +166,9 @@ class _Tree:
             code = next(filter(None, (self._text(concept[0], tag) for tag in _CODES)), "")
             scheme = self._text(concept[0], _SCHEME)
         ruling = context.content.ruling(code, scheme, self._text(elements, _VALUE_TYPE))
-        if (code, scheme) == _SUBJECT_AGE and ruling.action is Action.KEEP:
-            if self._too_old(elements):
-                return Ruling(Action.REMOVE, "engine: an age over 89 years identifies")
+        is_age = (code, scheme) == _SUBJECT_AGE and ruling.action is Action.KEEP
+        if is_age and self._too_old(elements):
+            return Ruling(Action.REMOVE, "engine: an age over 89 years identifies")
         return ruling
 
     def _too_old(self, elements: list[Element]) -> bool:

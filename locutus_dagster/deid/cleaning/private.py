@@ -58,5 +58,3 @@ def walk_unknown_sequence(buf: Buffer, start: int, end: int) -> list[list[Elemen
         return walker.sequence(start, end)
     except UnreadableError:
         return None
-
-

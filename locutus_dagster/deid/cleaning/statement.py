@@ -91,7 +91,10 @@ def _method(policy: Policy, encoder: Encoder) -> bytes:
     stated += element(METHOD[1], "LO", "\\".join(lines).encode("ascii"))
     if policy.departures:
         return stated
-    codes = [_PROFILE_CODE, *(METHOD_CODES[option] for option in Option if option in policy.options)]
+    codes = [
+        _PROFILE_CODE,
+        *(METHOD_CODES[option] for option in Option if option in policy.options),
+    ]
     items = (
         encoder.item(
             element(0x00080100, "SH", code.encode())

@@ -331,9 +331,7 @@ class Context:
             rebuilt.append(self.encoder.item(b"".join(pieces)))
         return b"".join(rebuilt) if changed else None
 
-    def item(
-        self, buf: Buffer, elements: list[Element], pieces: list[bytes | memoryview]
-    ) -> bool:
+    def item(self, buf: Buffer, elements: list[Element], pieces: list[bytes | memoryview]) -> bool:
         """Clean one item, which may declare a character set of its own (PS3.3 C.12.1.1.2)."""
         if elements and elements[0][0] <= _CHARSET:
             for tag, _, _, value, end, _ in elements:

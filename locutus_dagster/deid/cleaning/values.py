@@ -15,11 +15,11 @@ from locutus_dagster.deid.cleaning.descriptors import TextCleaner
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
 from locutus_dagster.deid.encoding.charsets import decode, encode
 from locutus_dagster.deid.identities import dates
+from locutus_dagster.deid.identities.identifiers import Identifiers
 from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
 from locutus_dagster.deid.policies.model import Action, Policy
 from locutus_dagster.deid.policies.white_lists import normalise
 from locutus_dagster.deid.standard.dictionary import WELL_KNOWN_UIDS
-from locutus_dagster.deid.identities.identifiers import Identifiers
 
 __all__ = ["UNUSABLE", "New", "Values"]
 

@@ -48,7 +48,7 @@ def decode(raw: bytes, charset: bytes) -> tuple[str, bool]:
         return raw.decode("ascii"), True
     codecs = codecs_of(charset)
     if _ESCAPE in raw:
-        with warnings.catch_warnings(), suppress(Exception):  # noqa: BLE001 - any codec's error
+        with warnings.catch_warnings(), suppress(Exception):
             warnings.simplefilter("error")
             return str(decode_bytes(raw, list(codecs) or ["iso8859"], _DELIMITERS)), True
     for codec in (*codecs[:1], "utf-8", *codecs[1:]):
@@ -66,7 +66,7 @@ def encode(text: str, charset: bytes) -> bytes:
         with suppress(UnicodeEncodeError, LookupError):
             return text.encode(codec)
     if len(codecs) > 1:
-        with warnings.catch_warnings(), suppress(Exception):  # noqa: BLE001 - any codec's error
+        with warnings.catch_warnings(), suppress(Exception):
             warnings.simplefilter("error")
             return bytes(encode_string(text, list(codecs)))
     return text.encode(codecs[0] if codecs else "ascii", "ignore")

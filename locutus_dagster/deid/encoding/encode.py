@@ -50,7 +50,7 @@ DUMMIES: dict[str, bytes] = {
     "UC": b"REMOVED",
     "UL": bytes(4),
     "UN": bytes(2),
-    "UR": b"",  # no URL is a dummy that could not be followed
+    "UR": b"https://removed.invalid",  # a name that leads nowhere for ever (RFC 2606)
     "US": bytes(2),
     "UT": b"REMOVED",
     "UV": bytes(8),

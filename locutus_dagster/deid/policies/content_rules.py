@@ -23,6 +23,7 @@ VALUE_VRS = {
     "UIDREF": "UI",
 }
 _TEMPORAL = ("DATE", "TIME", "DATETIME")
+_REFERENCES = frozenset(("COMPOSITE", "IMAGE", "WAVEFORM"))
 
 
 class ContentRules:
@@ -47,8 +48,14 @@ class ContentRules:
         """
         key = (code, scheme, value_type)
         if key not in self._known:
-            row = content_item(code, scheme) if code else None
-            self._known[key] = self._listed(row) if row else self._by_value_type(value_type)
+            row = content_item(code, scheme, value_type) if code else None
+            # A listed concept with a value of another kind is not what the table speaks of.
+            fits = row is not None and (
+                row.value_type == value_type or {row.value_type, value_type} <= _REFERENCES
+            )
+            self._known[key] = (
+                self._listed(row) if row and fits else self._by_value_type(value_type)
+            )
         return self._known[key]
 
     def _listed(self, row: ContentItem) -> Ruling:

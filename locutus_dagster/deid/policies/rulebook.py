@@ -126,6 +126,8 @@ class Rulebook:
         known = self._types is not None and place is not None
         action = _resolve(rule.actions, kind, known)
         otherwise = _fallback(rule.otherwise or rule.actions, kind, known)
+        if action is Action.DUMMY and standard == "UI":
+            action = Action.UID  # the one dummy UID that refers to nothing wrong
         if vr not in allowed and vr != "UN" and action not in _REWRITES:
             return Ruling(otherwise, "engine: of another VR", kind, otherwise, "", standard)
         return Ruling(action, rule.source, kind, otherwise, rule.text, standard)
@@ -198,9 +200,7 @@ class Rulebook:
 
 
 #: Actions that write a value of the dictionary's VR, whatever was found.
-_REWRITES = frozenset(
-    (Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.SUBJECT, Action.REPLACE)
-)
+_REWRITES = frozenset((Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.SUBJECT, Action.REPLACE))
 
 
 def _same_kind(found: str, listed: str) -> bool:

@@ -74,7 +74,8 @@ def compose(text: str, problems: Problems) -> Node | None:
         problems.add(text.count("\n", 0, error.position) + 1, "no text file has this character")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        told = _QUOTED.sub(_unquoted, error.problem or "it is not YAML")
+        told = ", ".join(part for part in (error.context, error.problem) if part)
+        told = _QUOTED.sub(_unquoted, told)
         problems.add(mark.line + 1 if mark else None, f"cannot be read as YAML: {told}")
     except (ValueError, OverflowError):
         # PyYAML trips over numbers that are too large, in escapes and in directives.

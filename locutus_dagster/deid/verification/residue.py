@@ -23,9 +23,9 @@ from locutus_dagster.deid.cleaning.output import Output, Segment
 from locutus_dagster.deid.encoding.codec import Element, Walker
 from locutus_dagster.deid.encoding.encode import DUMMIES
 from locutus_dagster.deid.faults import UnreadableError
-from locutus_dagster.deid.standard.dictionary import VR_OF, WELL_KNOWN_UIDS
 from locutus_dagster.deid.identities.identifiers import Identifiers
 from locutus_dagster.deid.identities.tokens import Rule, is_free_standing, name_tokens, rule_for
+from locutus_dagster.deid.standard.dictionary import VR_OF, WELL_KNOWN_UIDS
 
 __all__ = ["ResidueScan"]
 

@@ -1,0 +1,1 @@
+"""Policy files: reading them, and what the shipped ones say."""
