@@ -111,12 +111,22 @@ class WorkspaceSettings(_Strict):
 
     source: SourceSettings
     target: ShareTargetSettings
-    modalities: tuple[str, ...] = ("CR", "CT", "DX", "MR", "NM", "OT", "RF", "US", "XA", "XR")
+    policy: str = Field(
+        default="basic", min_length=1, description="a shipped policy's name, or a policy file"
+    )
+    modalities: tuple[str, ...] | None = Field(
+        default=None,
+        description="what is let through, or 'any'; by default what the policy names, and where "
+        "it names none, CR CT DX MR NM OT RF US XA XR",
+    )
+    several_patients: Literal["withhold", "allow"] | None = Field(
+        default=None, description="takes the place of what the policy says"
+    )
     owners: tuple[str, ...] = ()
     secret: str | None = Field(
         default=None,
         repr=False,
-        description="reference to the pseudonymisation secret; by default a file in the home",
+        description="reference to the pseudonymisation key ring; by default a file in the home",
     )
 
     @field_validator("modalities", mode="before")

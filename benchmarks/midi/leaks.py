@@ -13,14 +13,14 @@ import io
 import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from benchmarks.midi.checks import Needle
-from benchmarks.midi.places import Place, Step, at, format_place, text_of
+from benchmarks.midi.places import Place, Step, format_place, text_of
 
 __all__ = ["Leak", "Search"]
 
@@ -72,11 +72,13 @@ class Search:
         """Return what is left in one output, each identifier at the first place."""
         with warnings.catch_warnings(), config.disable_value_validation():
             warnings.simplefilter("ignore")
+            dataset: FileDataset | None = None
+            haystack = data.lower()
             try:
                 dataset = dcmread(io.BytesIO(data))
                 haystack = _searched(data, dataset).lower()
-            except Exception:  # what cannot be read is searched as it is
-                dataset, haystack = FileDataset("", Dataset()), data.lower()
+            except Exception:  # noqa: S110 - what cannot be read is searched as it is
+                pass
             found = [text for text, patterns in self._patterns.items() if _in(haystack, patterns)]
             return [Leak(self.kinds[text], _where(dataset, text), text) for text in found]
 
@@ -135,27 +137,27 @@ def _in(haystack: bytes, patterns: Iterable[tuple[bytes, bool]]) -> bool:
     return False
 
 
-def _where(dataset: FileDataset, text: str) -> str:
-    for part in (dataset, getattr(dataset, "file_meta", Dataset())):
-        for place, value in _values(part, ()):
-            if text in value.casefold():
-                return format_place(place)
+def _where(dataset: FileDataset | None, text: str) -> str:
+    if dataset is not None:
+        for part in (dataset, dataset.file_meta):
+            for place, value in _values(part, ()):
+                if text in value.casefold():
+                    return format_place(place)
     return _OUTSIDE
 
 
 def _values(dataset: Dataset, sequences: Place) -> Iterator[tuple[Place, str]]:
-    for tag in dataset.keys():  # noqa: SIM118 - iterating a data set would read all values at once
+    for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
-        except Exception:  # noqa: S112 - an unreadable value is reported as outside
+        except Exception:  # noqa: S112 - what holds an unreadable value is reported as outside
             continue
+        step = Step(int(tag))
+        if element.tag.is_private and not element.tag.is_private_creator:
+            short = int(tag) & 0xFFFF0000 | int(tag) & 0xFF
+            step = Step(short, str(element.private_creator or ""))
         if element.VR == "SQ":
             for index, item in enumerate(element.value):
-                yield from _values(item, at(sequences, int(tag), index))
+                yield from _values(item, (*sequences, replace(step, item=index)))
         elif int(tag) != _PIXEL_DATA:
-            step = Step(int(tag))
-            if element.tag.is_private and not element.tag.is_private_creator:
-                step = Step(
-                    int(tag) & 0xFFFF0000 | int(tag) & 0xFF, str(element.private_creator or "")
-                )
             yield (*sequences, step), text_of(element)

@@ -3,23 +3,23 @@
 What belongs here: arguments, what is printed, exit codes. What does not: anything that does the
 work. Dagster is imported inside the commands that need it, so that the others start at once.
 
-Exit codes: 0 all fine, 2 some rows or accessions failed, 1 it could not work, 130 interrupted.
+Exit codes: 0 all fine, 2 some rows or accessions failed, 3 `deid` withheld something, 1 it could
+not work, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from locutus_dagster import __version__
-from locutus_dagster.errors import LocutusError, describe_unexpected
+from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, out
+from locutus_dagster.cli.deid import deid_command
+from locutus_dagster.cli.keys import keys_app
 
 __all__ = ["app"]
 
@@ -30,40 +30,11 @@ app = typer.Typer(
     help="De-identify clinical radiology for research: from a manifest of accessions to a share.",
 )
 config_app = typer.Typer(no_args_is_help=True, help="The settings that apply.")
+app.command("deid")(deid_command)
+app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 
-out = Console()
-err = Console(stderr=True)
-
-FAILED, BROKEN, INTERRUPTED = 2, 1, 130
 Workspace = Annotated[str, typer.Option("--workspace", "-w", help="The project to work in.")]
-
-
-@contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """Print an error as one message, never as a traceback, and exit accordingly."""
-    try:
-        yield
-    except LocutusError as error:
-        err.print(f"[red]{_escape(error.message)}[/red]", highlight=False)
-        if error.hint:
-            err.print(_escape(error.hint), highlight=False)
-        raise typer.Exit(BROKEN) from None
-    except KeyboardInterrupt:
-        err.print("Interrupted. What was finished is kept; run again to go on.")
-        raise typer.Exit(INTERRUPTED) from None
-    except (typer.Exit, typer.Abort):
-        raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence for identifiers
-        err.print(f"[red]{_escape(describe_unexpected(error))}[/red]", highlight=False)
-        err.print("This is a bug; please report the line above (it identifies nobody).")
-        raise typer.Exit(BROKEN) from None
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 @app.callback(invoke_without_command=True)
@@ -85,7 +56,7 @@ def load_manifest_command(
     ] = None,
 ) -> None:
     """Load a manifest into the ledger, once; the file is not needed again."""
-    with _errors_for_people():
+    with errors_for_people():
         from locutus_dagster.defs.instance import open_instance
         from locutus_dagster.defs.partitions import register_partitions
         from locutus_dagster.ledger import Ledger
@@ -102,7 +73,7 @@ def load_manifest_command(
             where = f"{report.file_name}, line {row.line}"
             column = f", column {row.column}" if row.column else ""
             err.print(
-                f"[red]{_escape(where + column)}[/red]: {_escape(row.reason)}", soft_wrap=True
+                f"[red]{escape(where + column)}[/red]: {escape(row.reason)}", soft_wrap=True
             )
         done = "loaded" if report.new else "was loaded before; nothing changed"
         out.print(
@@ -135,7 +106,7 @@ def run_command(
     ] = False,
 ) -> None:
     """Process a loaded manifest in this process, through Dagster."""
-    with _errors_for_people():
+    with errors_for_people():
         from locutus_dagster.cli.running import run_and_show
         from locutus_dagster.settings import load_settings
 
@@ -147,7 +118,7 @@ def ui_command(
     port: Annotated[int, typer.Option(help="The port on this machine.")] = 3000,
 ) -> None:
     """Open Dagster's webserver and daemon on this instance (until Ctrl-C)."""
-    with _errors_for_people():
+    with errors_for_people():
         from locutus_dagster.defs.instance import dagster_home
         from locutus_dagster.settings import load_settings
 
@@ -166,7 +137,7 @@ def demo_command(
     ),
 ) -> None:
     """Build a small research PACS, process a manifest against it, and show what came of it."""
-    with _errors_for_people():
+    with errors_for_people():
         from locutus_dagster.cli.demo import show_demo
 
         raise typer.Exit(show_demo(folder, out, err))
@@ -184,7 +155,7 @@ def config_init(
     workspace: Workspace = "default",
 ) -> None:
     """Write a commented locutus.yaml with one workspace."""
-    with _errors_for_people():
+    with errors_for_people():
         from locutus_dagster.cli.config_file import write_settings_file
 
         path = write_settings_file(
@@ -201,7 +172,7 @@ def config_init(
 @config_app.command("show")
 def config_show() -> None:
     """Print the settings that apply, without secrets."""
-    with _errors_for_people():
+    with errors_for_people():
         from locutus_dagster.settings import config_file, load_settings
 
         settings = load_settings()

@@ -35,7 +35,9 @@ workspaces:
       #key_template: "{{top}}/{{subject_id}}/{{imaging_type}}/{{age}}/{{anatomical_position}}/\
 uuid_{{study}}.zip"
       #top: .TopLevel
-    #modalities: [CR, CT, DX, MR, NM, OT, RF, US, XA, XR]
+    #policy: basic              # or research, or the path of a policy file
+    #modalities: [CR, CT, DX, MR, NM, OT, RF, US, XA, XR]   # or any; by default the policy's
+    #several_patients: withhold # or allow; by default as the policy says
     #owners: ["team:imaging"]
     #secret: file:/etc/locutus/{workspace}.secret   # default: a file in the home, made on first use
 """

@@ -1,25 +1,29 @@
-"""The workspace's pseudonymisation secret: made once, kept privately, never replaced unnoticed.
+"""The workspace's pseudonymisation keys: made once, kept privately, never replaced unnoticed.
 
-What belongs here: finding or creating the secret and holding it against the key identifier in the
-ledger. What does not: what is derived from it (`deid/pseudonyms.py`).
+What belongs here: finding or creating the key ring and holding it against the key identifier in
+the ledger. What does not: the text of a key ring (`deid/identities/keys.py`), what is derived from
+a key (`deid/identities/pseudonyms.py`).
+
+A key that stays in the ring while a newer one follows it has been rotated deliberately: the ledger
+takes note of the newer one. A key that is no more in the ring has been lost or exchanged.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from locutus_dagster.deid import Pseudonyms
+from locutus_dagster.deid import DeidError
+from locutus_dagster.deid.identities.keys import KeyRing, new_secret
 from locutus_dagster.durable_files import sync_folder
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.secret_refs import SecretMissingError, resolve_secret
 from locutus_dagster.settings import Settings
 
-__all__ = ["keep_it", "load_pseudonyms", "secret_path"]
+__all__ = ["keep_it", "load_keys", "secret_path"]
 
-_BYTES = 32
+_FIRST_VERSION = "1-"  # of a key ring that was a bare secret
 
 
 def secret_path(settings: Settings, workspace: str) -> Path:
@@ -36,8 +40,8 @@ def keep_it(settings: Settings, workspace: str) -> str:
     )
 
 
-def load_pseudonyms(settings: Settings, workspace: str, ledger: Ledger) -> tuple[Pseudonyms, bool]:
-    """The workspace's pseudonyms, and whether their secret was created just now.
+def load_keys(settings: Settings, workspace: str, ledger: Ledger) -> tuple[KeyRing, bool]:
+    """The workspace's keys, and whether the first of them was created just now.
 
     Raises:
         SecretMissingError: the secret that earlier pseudonyms were made with is gone, or another
@@ -58,23 +62,36 @@ def load_pseudonyms(settings: Settings, workspace: str, ledger: Ledger) -> tuple
             created = _create(path)
         reference = f"file:{path}"
     try:
-        pseudonyms = Pseudonyms(resolve_secret(reference).encode())
-    except ValueError:
+        keys = KeyRing.parse(resolve_secret(reference))
+    except DeidError as error:
         raise SecretMissingError(
-            f"The secret of workspace '{workspace}' is too short to protect anybody.",
-            "Use at least 32 random characters: openssl rand -hex 32",
+            f"The secret of workspace '{workspace}' cannot be used. {error.message}", error.hint
         ) from None
+    _hold_against(keys, known, workspace, ledger)
+    return keys, created
+
+
+def _hold_against(keys: KeyRing, known: str | None, workspace: str, ledger: Ledger) -> None:
+    """Note the current key in the ledger, unless the one that stands there is none of the ring."""
+    current = keys.current.key_id
     if known is None:
         ledger.ensure_workspace(workspace)
-        ledger.set_workspace_key_id(workspace, pseudonyms.key_id)
-        known = ledger.workspace_key_id(workspace)
-    if known != pseudonyms.key_id:
-        raise SecretMissingError(
-            f"The secret of workspace '{workspace}' is not the one that its studies have been "
-            "pseudonymised with.",
-            f"Restore the secret with the key identifier {known}; this one is {pseudonyms.key_id}.",
-        )
-    return pseudonyms, created
+    if known is None or _versioned(known) in keys.key_ids:
+        if known != current:
+            ledger.set_workspace_key_id(workspace, current, before=known)
+            known = ledger.workspace_key_id(workspace)  # another process may have been quicker
+        if known is not None and _versioned(known) in keys.key_ids:
+            return
+    raise SecretMissingError(
+        f"The secret of workspace '{workspace}' is not the one that its studies have been "
+        "pseudonymised with.",
+        f"Restore the secret with the key identifier {known}; this one is {current}.",
+    )
+
+
+def _versioned(key_id: str) -> str:
+    """Return a key's public name as it is written now; ledgers of old have it without version."""
+    return key_id if "-" in key_id else _FIRST_VERSION + key_id
 
 
 def _create(path: Path) -> bool:
@@ -83,7 +100,7 @@ def _create(path: Path) -> bool:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(secrets.token_hex(_BYTES) + "\n")
+        stream.write(new_secret() + "\n")
         stream.flush()
         os.fsync(stream.fileno())
     try:

@@ -135,7 +135,9 @@ def happened(what: str, before: Dataset, after: Dataset, tag: BaseTag) -> bool:
     if what == "subject":
         return str(value) == builders.SUBJECT
     if what == "uid":
-        olds, news = ([v] if isinstance(v, str) else list(v or []) for v in (before[tag].value, value))
+        olds, news = (
+            [v] if isinstance(v, str) else list(v or []) for v in (before[tag].value, value)
+        )
         return news == [
             uid if uid in UID_dictionary or not uid else PSEUDONYMS.uid(uid) for uid in olds
         ]
@@ -241,7 +243,9 @@ def test_every_encoding_is_cleaned_by_the_same_rules(
     assert compare(tmp_path, [path]) == 1
     after = builders.clean(tmp_path, content)
     assert len(after.ReferencedInstanceSequence) == 2
-    assert after.ReferencedInstanceSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "121311"
+    assert (
+        after.ReferencedInstanceSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "121311"
+    )
     was_deflated = syntax == "deflated"
     assert (
         after.file_meta.TransferSyntaxUID

@@ -69,7 +69,11 @@ def test_nested_names_ids_and_uids_are_replaced_at_every_depth(tmp_path: Path) -
     deep = item(PatientName="Quimbleton^D", PatientID="PAT778899", ReferencedSOPInstanceUID="1.9.8")
     ds = ct(
         ReferencedInstanceSequence=sequence(
-            item(PurposeOfReferenceCodeSequence=sequence(item(ReferencedSeriesSequence=sequence(deep))))
+            item(
+                PurposeOfReferenceCodeSequence=sequence(
+                    item(ReferencedSeriesSequence=sequence(deep))
+                )
+            )
         )
     )
     after = clean(tmp_path, ds)

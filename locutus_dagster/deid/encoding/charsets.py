@@ -21,6 +21,8 @@ __all__ = ["codecs_of", "decode", "encode"]
 #: What separates parts that start over with the first character set (PS3.5 6.1.2.5.3).
 _DELIMITERS = set(b"\n\r\t\f\\^=")
 _ESCAPE = 0x1B
+#: The default repertoire is ASCII; pydicom reads it as Latin-1, which would hide undeclared UTF-8.
+_DEFAULT = frozenset(("", "ISO_IR 6", "ISO 2022 IR 6"))
 
 
 @lru_cache(maxsize=256)
@@ -31,7 +33,8 @@ def codecs_of(charset: bytes) -> tuple[str, ...]:
     """
     codecs: list[str] = []
     for term in charset.split(b"\\"):
-        codec = python_encoding.get(term.strip(b" \0").decode("ascii", "replace"))
+        name = term.strip(b" \0").decode("ascii", "replace")
+        codec = "ascii" if name in _DEFAULT else python_encoding.get(name)
         if codec and codec not in codecs:
             codecs.append(codec)
     return tuple(codecs)
@@ -50,7 +53,7 @@ def decode(raw: bytes, charset: bytes) -> tuple[str, bool]:
     if _ESCAPE in raw:
         with warnings.catch_warnings(), suppress(Exception):
             warnings.simplefilter("error")
-            return str(decode_bytes(raw, list(codecs) or ["iso8859"], _DELIMITERS)), True
+            return str(decode_bytes(raw, _for_pydicom(codecs), _DELIMITERS)), True
     for codec in (*codecs[:1], "utf-8", *codecs[1:]):
         with suppress(UnicodeDecodeError, LookupError):
             return raw.decode(codec), True
@@ -68,5 +71,10 @@ def encode(text: str, charset: bytes) -> bytes:
     if len(codecs) > 1:
         with warnings.catch_warnings(), suppress(Exception):
             warnings.simplefilter("error")
-            return bytes(encode_string(text, list(codecs)))
+            return bytes(encode_string(text, _for_pydicom(codecs)))
     return text.encode(codecs[0] if codecs else "ascii", "ignore")
+
+
+def _for_pydicom(codecs: tuple[str, ...]) -> list[str]:
+    """Return codecs under the names by which pydicom knows their escape sequences."""
+    return ["iso8859" if codec == "ascii" else codec for codec in codecs] or ["iso8859"]

@@ -179,8 +179,7 @@ def _unmistakable(names: str) -> str:
 
 
 def _one_of(names: str) -> str:
-    # The longest first: "sept" would otherwise never get a chance against "sep".
-    return f"(?:{'|'.join(sorted(set(names.split()), key=lambda name: (-len(name), name)))})"
+    return f"(?:{'|'.join(dict.fromkeys(names.split()))})"
 
 
 _ANY_MONTH = _one_of(_ENGLISH + _OTHERS)

@@ -90,14 +90,14 @@ def tag_text(tag: int) -> str:
 def _keywords() -> dict[str, int]:
     """Return keyword -> tag: the data dictionary's, and those that Table E.1-1 implies.
 
-    The table may be of a later edition than the dictionary. A keyword is the name without
-    apostrophes, spaces and other signs (PS3.6 chapter 5).
+    The table may be of a later edition than the dictionary. A keyword is the name with a capital
+    letter at each word, without apostrophes, spaces and other signs (PS3.6 chapter 5).
     """
-    found = {
-        re.sub(r"'s|[^A-Za-z0-9]", "", row.name): row.tag
-        for row in load_table()
-        if row.tag is not None
-    }
+    found: dict[str, int] = {}
+    for row in load_table():
+        if row.tag is not None and row.tag not in DicomDictionary:
+            words = re.split(r"[^A-Za-z0-9]+", row.name.replace("'s", ""))
+            found["".join(word[:1].upper() + word[1:] for word in words)] = row.tag
     found.update((entry[4], tag) for tag, entry in DicomDictionary.items() if entry[4])
     return found
 

@@ -82,6 +82,8 @@ class ContentRules:
         source = f"PS3.15 E.3.4: {value_type} of a concept that Table E.3.4-1 does not name"
         if value_type == "TEXT":
             return Ruling(Action.CLEAN, source, otherwise=Action.DUMMY)
+        if value_type == "UIDREF" and Option.RETAIN_UIDS not in self._options:
+            return Ruling(Action.UID, source)
         if value_type == "PNAME":
             return Ruling(Action.DUMMY, source)
         if value_type in _TEMPORAL:

@@ -112,7 +112,7 @@ def convert_spec_file(path: Path) -> SpecFile:
     with problems.at(None):
         text = read_text(path, most=_MOST_BYTES, fallback="latin-1")
         records = _records(text, problems)
-        if not records:
+        if not records and not problems:
             problems.add(None, "there is no attribute in the file; two lines speak about each")
         for record in records:
             with problems.at(record.line):

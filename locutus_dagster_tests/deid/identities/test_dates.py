@@ -167,7 +167,10 @@ def test_a_time_zone_offset_stays(text: str) -> None:
     ("vr", "texts"),
     [
         ("DA", "20230230 20231301 20230001 20230100 00000101 2023010 202301010 20230101\n"),
-        ("DA", "2023-01-01 2023.0101 202301.01 1990/01/ 01.01.2023 JAN2023 2023 202301 \uff12023"),
+        (
+            "DA",
+            "2023-01-01 2023.0101 202301.01 1990/01/ 01.01.2023 JAN2023 2023 202301 \uff120230101",
+        ),
         ("DA", "- -- 20230101-20230230 20230101-- -20230101- 20230101-20230102-20230103"),
         ("DT", "20230230 2023010124 202301011060 20230101101161 20230101101112. 2023010110.5"),
         ("DT", "20230101101112.1234567 20230101+1500 20230101-0000 20230101+1 20230101Z 202"),
@@ -215,6 +218,14 @@ def test_a_moved_date_and_time_reads_as_one_that_a_calendar_moved() -> None:
     before = datetime(2020, 3, 1, 10, 11, 12, 500000, tzinfo=timezone.utc)
     after = datetime.strptime(f"{moved}+0000", "%Y%m%d%H%M%S.%f%z")
     assert before - after == timedelta(days=366)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("piece", ["-", "0-", "20230101-", "20230101-0100"])
+def test_a_long_hostile_value_is_refused_at_once(piece: str) -> None:
+    for vr in ("DA", "DT", "TM", "SH"):
+        assert shift(vr, piece * 1_000_000, 1) is None
+    assert age(piece * 1_000_000) is None
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,12 @@ def test_spelling_a_patient_id_differently_makes_no_other_subject(spelling: str)
     assert A.subject(spelling, " ward a") == A.subject("MRN É 7", "WARD A")
 
 
+def test_small_and_capital_letters_with_several_accents_are_alike() -> None:
+    small, capital = "\u0390", "\u0399\u0308\u0301"
+    assert small.upper() == capital
+    assert A.subject(small) == A.subject(capital)
+
+
 @pytest.mark.parametrize(
     "other", [("10", ""), ("001", ""), ("0010", "ward"), ("00-10", ""), ("00 10", "")]
 )

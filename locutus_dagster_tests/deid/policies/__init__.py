@@ -1,1 +1,1 @@
-"""Policy files: reading them, and what the shipped ones say."""
+"""Policies: reading them, compiling them, and ruling about one attribute."""
