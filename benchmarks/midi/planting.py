@@ -177,8 +177,9 @@ def pixel_checksum(dataset: FileDataset) -> str:
     So a change of byte order does not count as a change of pixels; a change of compression does.
     """
     pixels = bytes(dataset[_PIXEL_DATA].value)
+    pixels += b"\0" * (len(pixels) % 2)  # as it is written
     syntax = str(dataset.file_meta.TransferSyntaxUID)
-    if syntax == _BIG_ENDIAN and dataset[_PIXEL_DATA].VR == "OW" and len(pixels) % 2 == 0:
+    if syntax == _BIG_ENDIAN and dataset[_PIXEL_DATA].VR == "OW":
         swapped = bytearray(len(pixels))
         swapped[::2], swapped[1::2] = pixels[1::2], pixels[::2]
         pixels = bytes(swapped)

@@ -8,6 +8,8 @@ here again, so that a mistake in the engine's table shows.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
@@ -35,7 +37,7 @@ _SAFE = (
     ("Philips Imaging DD 001", 0x2001, 0x03, "FL", 800.0, ("MR",)),
     ("Philips PET Private Group", 0x7053, 0x00, "DS", "0.000342", ("PT",)),
     ("Philips PET Private Group", 0x7053, 0x09, "DS", "1.25", ("PT",)),
-    ("ELSCINT1", 0x01F1, 0x26, "DS", "0.683", ("CT",)),
+    ("ELSCINT1", 0x01F1, 0x07, "DS", "38.4", ("CT",)),
     ("ELSCINT1", 0x01F1, 0x27, "DS", "0.75", ("CT",)),
 )
 _LOCAL = "LOCAL RIS 1.0"
@@ -105,13 +107,17 @@ def _local_block(sheet: Sheet) -> None:
     plant(0x06, "UN", "biometric", f"mrn={mrn};key={login};".encode("ascii"))
     # UTF-16, as programs on Windows write their own structures.
     plant(0x07, "OB", "ip", f"{ip}; ".encode("utf-16-le"))
-    block = dataset.private_block(group, _LOCAL, create=True)
-    tag = block.get_tag(0x10)
+    tag = dataset.private_block(group, _LOCAL, create=True).get_tag(0x10)
     item = Dataset()
     dataset[tag] = DataElement(tag, "SQ", [item])
-    below: Place = (Step(group << 16 | 0x10, _LOCAL, item=0),)
-    sheet.identifier("PatientName", values["dicom"], below=(item, below))
-    _private(sheet, item, below, _LOCAL, group, 0x01, "LO", values["account"])
+    step = Step(group << 16 | 0x10, _LOCAL, item=0)
+    sheet.identifier("PatientName", values["dicom"], below=(item, (step,)))
+    _private(sheet, item, (step,), _LOCAL, group, 0x01, "LO", values["account"])
+    if dataset.file_meta.TransferSyntaxUID.is_implicit_VR:
+        # Nobody can tell then that this is a sequence: what is in it are bytes to a reader.
+        inside = [check for check in sheet.checks if check.place[:1] == (step,)]
+        sheet.checks = [check for check in sheet.checks if check not in inside]
+        sheet.checks += [replace(check, place=(replace(step, item=None),)) for check in inside]
 
 
 def _vendor_blocks(sheet: Sheet) -> None:
@@ -119,7 +125,7 @@ def _vendor_blocks(sheet: Sheet) -> None:
     values, dataset = sheet.person.values, sheet.dataset
     for creator, group, low, vr, form in (
         ("GEMS_SERS_01", 0x0025, 0x1A, "LO", "full"),
-        ("SIEMENS MR HEADER", 0x0019, 0x0A, "LO", "mrn"),
+        ("SIEMENS MR HEADER", 0x0019, 0x55, "LO", "mrn"),
         ("GEMS_PATI_01", 0x0011, 0x12, "LO", "plate"),
         ("SIEMENS MEDCOM HEADER", 0x0029, 0x31, "LO", "vin"),
     ):

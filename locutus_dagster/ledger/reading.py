@@ -15,6 +15,7 @@ from locutus_dagster.ledger.connection import LedgerConnection, LedgerError
 from locutus_dagster.ledger.schema import (
     Accession,
     Artifact,
+    DeidReport,
     Delivery,
     Disposition,
     Event,
@@ -27,6 +28,7 @@ from locutus_dagster.ledger.work import (
     ArtifactRecord,
     DeliveryRecord,
     DispositionCount,
+    ReportRecord,
     WorkItem,
 )
 
@@ -170,6 +172,38 @@ class LedgerReader(LedgerConnection):
                 DispositionCount(r.sop_class, r.modality, r.disposition, r.reason, r.instances)
                 for r in rows
             ]
+
+    def withheld_by_reason(self, accession_ids: Sequence[int]) -> dict[str, int]:
+        """How many instances of these accessions were withheld for which reason."""
+        counts: dict[str, int] = {}
+        with self.session(reads_only=True) as session:
+            for start in range(0, len(accession_ids), _IN_CHUNK):
+                statement = (
+                    select(Disposition.reason, func.sum(Disposition.instances))
+                    .where(
+                        Disposition.accession_id.in_(accession_ids[start : start + _IN_CHUNK]),
+                        Disposition.disposition == "withheld",
+                    )
+                    .group_by(Disposition.reason)
+                )
+                for reason, instances in session.execute(statement):
+                    counts[reason] = counts.get(reason, 0) + int(instances)
+        return dict(sorted(counts.items()))
+
+    def deid_report(self, accession_id: int) -> ReportRecord | None:
+        """What the engine reported of the study when it was last de-identified."""
+        with self.session(reads_only=True) as session:
+            row = session.get(DeidReport, accession_id)
+            if row is None:
+                return None
+            return ReportRecord(
+                row.policy_name,
+                row.policy_fingerprint,
+                row.key_id,
+                row.engine_version,
+                row.report,
+                row.created_at,
+            )
 
     def events(self, accession_id: int) -> list[Event]:
         """The accession's history, oldest first."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -32,6 +33,7 @@ __all__ = [
     "Accession",
     "Artifact",
     "Base",
+    "DeidReport",
     "Delivery",
     "Disposition",
     "Event",
@@ -207,6 +209,20 @@ class Disposition(Base):
     reason: Mapped[str]
     instances: Mapped[int]
     policy_fingerprint: Mapped[str] = mapped_column(String(64))
+
+
+class DeidReport(Base):
+    """What the engine reported when the study was last de-identified, instance by instance."""
+
+    __tablename__ = "deid_report"
+
+    accession_id: Mapped[int] = mapped_column(ForeignKey("accession.id"), primary_key=True)
+    policy_name: Mapped[str]
+    policy_fingerprint: Mapped[str] = mapped_column(String(64))
+    key_id: Mapped[str]  # public name of the key, or "fresh"
+    engine_version: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    report: Mapped[bytes] = mapped_column(LargeBinary)  # gzip of CSV, free of identifiers
 
 
 class Event(Base):

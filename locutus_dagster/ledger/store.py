@@ -21,6 +21,7 @@ from locutus_dagster.ledger.reading import LedgerReader
 from locutus_dagster.ledger.schema import (
     Accession,
     Artifact,
+    DeidReport,
     Delivery,
     Disposition,
     Event,
@@ -28,7 +29,12 @@ from locutus_dagster.ledger.schema import (
     now,
 )
 from locutus_dagster.ledger.states import State, check_transition
-from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord, DispositionCount
+from locutus_dagster.ledger.work import (
+    ArtifactRecord,
+    DeliveryRecord,
+    DispositionCount,
+    ReportRecord,
+)
 
 __all__ = ["Ledger", "LedgerError"]
 
@@ -43,12 +49,12 @@ class Ledger(LedgerReader):
             dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
             session.execute(dialect.insert(Workspace).values(name=name).on_conflict_do_nothing())
 
-    def set_workspace_key_id(self, name: str, key_id: str) -> None:
-        """Remember the workspace's key, the first time only."""
+    def set_workspace_key_id(self, name: str, key_id: str, *, before: str | None = None) -> None:
+        """Remember the workspace's key, if `before` is what is remembered so far."""
         with self.session() as session:
             session.execute(
                 update(Workspace)
-                .where(Workspace.name == name, Workspace.key_id.is_(None))
+                .where(Workspace.name == name, Workspace.key_id == before)  # None: IS NULL
                 .values(key_id=key_id)
             )
 
@@ -89,8 +95,8 @@ class Ledger(LedgerReader):
         accession_id: int,
         artifact: ArtifactRecord,
         dispositions: Iterable[DispositionCount],
+        report: ReportRecord,
         *,
-        policy_fingerprint: str,
         study_uid: str,
         study_token: str,
         spent: Iterable[str] = (),
@@ -99,12 +105,13 @@ class Ledger(LedgerReader):
         """The de-identified zip lies in the interim store, verified and free of residue.
 
         Args:
+            report: takes the place of the one before, as `dispositions` do.
             spent: kinds of artifacts that it was made from and that are about to be deleted.
         """
         with self.session() as session:
             _replace_artifact(session, accession_id, artifact)
             _mark_deleted(session, accession_id, spent)
-            counts = _replace_dispositions(session, accession_id, dispositions, policy_fingerprint)
+            counts = _replace_report(session, accession_id, dispositions, report)
             values = {"study_uid": study_uid, "study_token": study_token, **counts}
             _move(session, accession_id, State.DEIDENTIFIED, None, "", run_id, values)
 
@@ -112,15 +119,15 @@ class Ledger(LedgerReader):
         self,
         accession_id: int,
         dispositions: Iterable[DispositionCount],
+        report: ReportRecord,
         *,
-        policy_fingerprint: str,
         phase: int,
         reason: str,
         run_id: str | None = None,
     ) -> None:
         """De-identification ran, and its result must not be delivered."""
         with self.session() as session:
-            counts = _replace_dispositions(session, accession_id, dispositions, policy_fingerprint)
+            counts = _replace_report(session, accession_id, dispositions, report)
             counts["delivered"] = 0
             _move(session, accession_id, State.FAILED, phase, reason, run_id, counts)
 
@@ -226,12 +233,13 @@ def _replace_artifact(session: Session, accession_id: int, record: ArtifactRecor
     )
 
 
-def _replace_dispositions(
+def _replace_report(
     session: Session,
     accession_id: int,
     dispositions: Iterable[DispositionCount],
-    policy_fingerprint: str,
+    report: ReportRecord,
 ) -> dict[str, Any]:
+    """Replace counts and report of an earlier attempt; return what was delivered and withheld."""
     session.execute(delete(Disposition).where(Disposition.accession_id == accession_id))
     counts = {"delivered": 0, "withheld": 0}
     for item in dispositions:
@@ -244,7 +252,18 @@ def _replace_dispositions(
                 disposition=item.disposition,
                 reason=item.reason,
                 instances=item.instances,
-                policy_fingerprint=policy_fingerprint,
+                policy_fingerprint=report.policy_fingerprint,
             )
         )
+    session.merge(
+        DeidReport(
+            accession_id=accession_id,
+            policy_name=report.policy_name,
+            policy_fingerprint=report.policy_fingerprint,
+            key_id=report.key_id,
+            engine_version=report.engine_version,
+            created_at=now(),
+            report=report.table,
+        )
+    )
     return dict(counts)

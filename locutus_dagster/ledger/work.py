@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from locutus_dagster.ledger.states import State
 
-__all__ = ["ArtifactRecord", "DeliveryRecord", "DispositionCount", "WorkItem", "digest"]
+__all__ = [
+    "ArtifactRecord",
+    "DeliveryRecord",
+    "DispositionCount",
+    "ReportRecord",
+    "WorkItem",
+    "digest",
+]
 
 
 def digest(*parts: str) -> str:
@@ -91,3 +99,24 @@ class DispositionCount:
     disposition: str
     reason: str
     instances: int
+
+
+@dataclass(frozen=True)
+class ReportRecord:
+    """What the engine reported of a study when it was last de-identified.
+
+    Attributes:
+        policy_name: of the policy applied, for people.
+        policy_fingerprint: of the policy applied.
+        key_id: public name of the key used, "fresh" for one that was kept nowhere.
+        engine_version: version of the engine's rules.
+        table: gzip of a CSV with one line for each instance, free of identifiers.
+        created_at: when it was recorded; set by the ledger.
+    """
+
+    policy_name: str
+    policy_fingerprint: str
+    key_id: str
+    engine_version: str
+    table: bytes = field(repr=False)
+    created_at: datetime | None = None

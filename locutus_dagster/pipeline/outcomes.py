@@ -44,10 +44,16 @@ class PhaseDone:
 
 @dataclass(frozen=True)
 class GateChecked:
-    """The check before delivery: whether any identifier of the input is left in the output."""
+    """The check before delivery: whether an identifier of the input was left in any instance.
+
+    Attributes:
+        passed: no instance had to be withheld because an identifier was found in it.
+        anything_left: there are instances to deliver.
+    """
 
     partition_key: str
     passed: bool
+    anything_left: bool = True
     metadata: Metadata = field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """The parts that one workspace's chain is put together from.
 
-What belongs here: turning settings into a source, a target, an interim store, a policy and the
-pseudonyms. What does not: using them (`chain.py`). Tests hand in parts of their own by naming
+What belongs here: turning settings into a source, a target, an interim store, a policy and a key
+ring. What does not: using them (`chain.py`). Tests hand in parts of their own by naming
 another factory.
 """
 
@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import cast
 
-from locutus_dagster.deid import Policy, Pseudonyms, basic_policy
+from locutus_dagster.deid import Policy, Pseudonyms
+from locutus_dagster.deid.identities.keys import KeyRing
 from locutus_dagster.interim import InterimStore
 from locutus_dagster.ledger import Ledger
-from locutus_dagster.pipeline.workspace_secret import load_pseudonyms
+from locutus_dagster.pipeline.workspace_policy import workspace_policy
+from locutus_dagster.pipeline.workspace_secret import load_keys
 from locutus_dagster.secret_refs import resolve_secret
 from locutus_dagster.settings import FolderSourceSettings, Settings, WorkspaceSettings
 from locutus_dagster.sources.base import StudySource
@@ -44,7 +46,7 @@ class Parts:
     target: Target
     interim: InterimStore
     policy: Policy
-    pseudonyms: Pseudonyms
+    keys: KeyRing
     secret_created: bool = False
     checkpoint: Callable[[str], None] = field(default=_carry_on)
 
@@ -52,6 +54,11 @@ class Parts:
     def workspace_settings(self) -> WorkspaceSettings:
         """The settings of the workspace at hand."""
         return self.settings.workspace(self.workspace)
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """The identities of whatever is de-identified from now on."""
+        return self.keys.current
 
     def check(self) -> None:
         """Look whether source and target can be used, before anything moves.
@@ -77,11 +84,13 @@ def build_parts(settings: Settings, workspace: str) -> Parts:
     """Put together the parts that the settings ask for.
 
     Raises:
-        LocutusError: the workspace is unknown, the ledger cannot be opened, or its secret is gone.
+        LocutusError: the workspace is unknown, its policy has problems, the ledger cannot be
+            opened, or the workspace's secret is gone.
     """
     own = settings.workspace(workspace)
+    policy = workspace_policy(settings, workspace)
     ledger = Ledger.open(settings.ledger_address)
-    pseudonyms, created = load_pseudonyms(settings, workspace, ledger)
+    keys, created = load_keys(settings, workspace, ledger)
     return Parts(
         settings=settings,
         workspace=workspace,
@@ -89,8 +98,8 @@ def build_parts(settings: Settings, workspace: str) -> Parts:
         source=_source(settings, workspace, own),
         target=ShareTarget(own.target.path),
         interim=InterimStore(settings.scratch_dir, settings.scratch_limit),
-        policy=basic_policy(own.modalities),
-        pseudonyms=pseudonyms,
+        policy=policy,
+        keys=keys,
         secret_created=created,
     )
 

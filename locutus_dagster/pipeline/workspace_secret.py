@@ -76,12 +76,11 @@ def _hold_against(keys: KeyRing, known: str | None, workspace: str, ledger: Ledg
     current = keys.current.key_id
     if known is None:
         ledger.ensure_workspace(workspace)
-    if known is None or _versioned(known) in keys.key_ids:
-        if known != current:
-            ledger.set_workspace_key_id(workspace, current, before=known)
-            known = ledger.workspace_key_id(workspace)  # another process may have been quicker
-        if known is not None and _versioned(known) in keys.key_ids:
-            return
+    if known is None or (_versioned(known) in keys.key_ids and known != current):
+        ledger.set_workspace_key_id(workspace, current, before=known)
+        known = ledger.workspace_key_id(workspace)  # another process may have been quicker
+    if known is not None and _versioned(known) in keys.key_ids:
+        return
     raise SecretMissingError(
         f"The secret of workspace '{workspace}' is not the one that its studies have been "
         "pseudonymised with.",

@@ -112,17 +112,17 @@ def known_tag(tag: int) -> None:
     group = tag >> 16
     if group & 1:
         raise MistakeError(
-            "this is a private attribute, and its number says nothing without its creator; "
-            "write private: CREATOR and element: (0019,xx0C)"
+            "this is a private attribute, and its number says nothing without its creator; in a "
+            "policy file (.yaml), write private: CREATOR and element: (0019,xx0C)"
         )
     if group < 0x0008:
-        raise MistakeError("groups below 0008 are written anew in every file; leave this rule out")
+        raise MistakeError("groups below 0008 are written anew in every file; a rule has no effect")
     if group & 0xFF00 in (0x5000, 0x6000):
-        raise MistakeError("curves and overlays are always removed; leave this rule out")
+        raise MistakeError("curves and overlays are always removed; a rule has no effect")
     if tag not in VR_OF and tag not in _keywords().values():
         raise MistakeError("the standard has no such attribute; check the number")
     if tag in _STATED:
-        raise MistakeError("the engine states this attribute itself; leave this rule out")
+        raise MistakeError("the engine states this attribute itself; a rule has no effect")
 
 
 def _step(text: str) -> int:

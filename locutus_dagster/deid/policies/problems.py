@@ -48,7 +48,7 @@ class MistakeError(Exception):
 
 
 class Problems:
-    """The problems of one file, in the order in which they were found.
+    """The problems of one file, and of the files that it names.
 
     Args:
         file: the file's name without its folder.
@@ -56,7 +56,7 @@ class Problems:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._found: list[str] = []
+        self._found: list[tuple[int, str]] = []
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -73,11 +73,11 @@ class Problems:
     def add(self, line: int | None, text: str) -> None:
         """Note what is wrong in a line, or with the file as a whole."""
         if not self.many:
-            self._found.append(f"{self.place(line)}: {text}")
+            self._found.append((line or 0, f"{self.place(line)}: {text}"))
 
     def include(self, error: PolicyFileError) -> None:
         """Note the problems of another file, which this one names."""
-        self._found.extend(error.problems)
+        self._found.extend((0, problem) for problem in error.problems)
 
     @contextmanager
     def at(self, line: int | None) -> Iterator[None]:
@@ -88,14 +88,15 @@ class Problems:
             self.add(line, str(mistake))
 
     def raise_any(self) -> None:
-        """Raise what was found.
+        """Raise what was found, in the order of the lines; other files come first.
 
         Raises:
             PolicyFileError: there are problems.
         """
         if self._found:
             more = [f"{self._file}: there may be more problems"] if self.many else []
-            raise PolicyFileError([*self._found, *more])
+            found = sorted(self._found, key=lambda problem: problem[0])
+            raise PolicyFileError([text for _, text in found] + more)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

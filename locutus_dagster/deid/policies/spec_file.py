@@ -28,7 +28,7 @@ from pathlib import Path
 from locutus_dagster.deid.policies.attributes import check_action, fits, known_tag
 from locutus_dagster.deid.policies.model import Action, Override, PolicySpec, Settings
 from locutus_dagster.deid.policies.problems import MistakeError, Problems, read_text
-from locutus_dagster.deid.standard.dictionary import VR_OF
+from locutus_dagster.deid.standard.dictionary import CLASS_LIKE_UIDS, VR_OF
 
 __all__ = ["SpecFile", "convert_spec_file", "read_spec_file"]
 
@@ -197,20 +197,25 @@ class _Conversion:
             self._note("named twice; the later line counts", shown)
         self._lines[record.tag] = record.line
         if "X" in record.tag:
-            self._note("patterns have no effect; the Basic Profile decides", shown)
+            self._note(
+                "left out: patterns of tags are no attributes; the Basic Profile decides", shown
+            )
             return
         tag = int(record.tag, 16)
         try:
             known_tag(tag)
         except MistakeError as mistake:
             if record.basic != "X":
-                self._note(f"no effect: {mistake}", shown)
+                self._note(f"left out: {mistake}", shown)
+            return
+        if tag in CLASS_LIKE_UIDS and record.basic != "K":
+            self._note("left out: what names a class or a code system is kept", shown)
             return
         action = self._action(record, VR_OF.get(tag, ""), shown)
         try:
             check_action(action, tag)
         except MistakeError as mistake:
-            self._note(f"no effect: {mistake}", shown)
+            self._note(f"left out: {mistake}", shown)
             return
         self.overrides[tag] = Override(self._problems.place(record.line), action, path=(tag,))
 
@@ -225,7 +230,7 @@ class _Conversion:
             self._note("cleaned, as the tenth column asks, whatever the third says", shown)
             return Action.CLEAN
         if record.clean:
-            self._note("no effect: C in the tenth column is for text and sequences", shown)
+            self._note("the tenth column has no effect: C is for text and sequences", shown)
         if vr == "UI" and action in (Action.EMPTY, Action.DUMMY):
             return Action.UID  # a UID is never empty there, nor here
         if vr == "SQ" and action is Action.KEEP:

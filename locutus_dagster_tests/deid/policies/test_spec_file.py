@@ -69,6 +69,8 @@ LAB = "\n".join(
         row("X"),
         "SOP Class UID\t(0008,0016)",
         row("X"),
+        "Specific Character Set\t(0008,0005)",
+        row("X"),
         "",
     ]
 )
@@ -134,14 +136,15 @@ def test_what_is_done_differently_is_told(tmp_path: Path) -> None:
         "patterns": ["line 37 (50XX,3000)"],
         "written anew": ["line 39 (0002,0003)"],
         "no such attribute": ["line 41 (0038,1234)"],
-        "cannot be delivered without": ["line 45 (0008,0016)"],
+        "names a class": ["line 45 (0008,0016)"],
+        "cannot be delivered without": ["line 47 (0008,0005)"],
         "named twice": ["line 29 (0008,2111)"],
         "each of its items is cleaned": ["line 25 (0040,1012)"],
     }.items():
         (note,) = [one for one in notes if words in one]
         assert note.startswith("lab.dat: ")
         assert note.endswith(": " + ", ".join(places))
-    assert len(notes) == 9  # a removal that needs no rule is worth no note
+    assert len(notes) == 10  # a removal that needs no rule is worth no note
 
 
 def test_many_places_are_counted(tmp_path: Path) -> None:
