@@ -36,6 +36,21 @@ ALSO_A_NAME = "also a name"
 COMMON_SURNAMES = 10_000
 #: Context groups that are no descriptions of images: taxa, breeds and registries of animals.
 NO_DESCRIPTIONS = frozenset({7454, 7480, 7481, 7486})
+#: Eponyms and places that begin a meaning, so that their capital letter tells nothing, and that
+#: are in no list of names.
+EPONYMS = frozenset(
+    """
+    andalusian angora appaloosa arcelin barbados beclere beltsville bouin brewerton broselow
+    camarron cardigan carnoy causton chassard chesapeake clumber clun clydesdale corriedale
+    cotswold couinaud duroc feulgen galiceno gloucester gorlin haflinger hanoverian helly holmblad
+    holsteiner hormel hunterian ischerwood judet karakul kasabach kentucky kuchendorf kurzbauer
+    laquerriere lauenstein leicester lilienfeld lipizzaner lysholm marfan minnesota montdale
+    murgese navajo nolke nomarski ottonello palouse panama paso pawlow percheron perendale pietrain
+    prinzmetal rafer rafert rambouillet rheinberg rhese romanowsky rombo romedale romnelet saanen
+    settegast shetland southdown staffordshire staunig stenver stenvers suffolk tamworth targhee
+    toggenburg trakehner tuarine valdini waldeyer wigby yorkshire zanelli ziehl
+    """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
+)
 #: A word from the standard has at least this many letters; shorter ones are chosen by hand.
 SHORTEST = 3
 
@@ -84,7 +99,7 @@ def standard_words() -> tuple[set[str], set[str]]:
                         else:
                             words.add(word.lower())
     # A word that is only ever capitalised in the middle of a meaning is somebody's or a place.
-    return (words | small) - (proper - words - small), small
+    return (words | small) - (proper - words - small) - EPONYMS, small
 
 
 def names() -> tuple[set[str], set[str]]:
@@ -139,7 +154,7 @@ def main() -> int:
     header = f"# {len(words)} words, made by scripts/make_lexicon.py; do not edit by hand."
     text = "\n".join([header, *words]) + "\n"
 
-    print(f"{len(words)} words: {len(by_hand - refused)} by hand, {len(standard)} of the standard's")
+    print(f"{len(words)} words: {len(by_hand - refused)} by hand, {len(standard)} the standard's")
     print(f"names allowed on purpose: {len(allowed)}")
     for kind, these in (("names, left out", refused), ("allowed but in no topic", unused)):
         if these:

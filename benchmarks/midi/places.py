@@ -164,10 +164,13 @@ def _text_of_bytes(value: bytes, vr: str) -> str:
         size = struct.calcsize(code)
         count = len(value) // size
         return "\\".join(map(str, struct.unpack(f"<{count}{code}", value[: count * size])))
+    # Nothing says what the bytes are, so they are read in every way in which words can show.
     try:
-        text = value.decode("utf-8")
+        texts = [value.decode("utf-8")]
     except UnicodeDecodeError:
-        text = value.decode("latin-1")
-    if "\0" in text.rstrip("\0"):
-        text += " " + value.decode("utf-16-le", "ignore")
-    return text.rstrip("\0 ")
+        texts = [value.decode("latin-1"), value.decode("iso8859-5")]
+    if b"\x1b$B" in value:
+        texts.append(value.decode("iso2022_jp", "ignore"))
+    if b"\0" in value.rstrip(b"\0"):
+        texts.append(value.decode("utf-16-le", "ignore"))
+    return " ".join(text.rstrip("\0 ") for text in texts)

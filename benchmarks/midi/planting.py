@@ -10,7 +10,7 @@ import hashlib
 import io
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -121,11 +121,11 @@ def _plant_study(
     siblings = [(one.sop_class, uids[str(dataset.SOPInstanceUID)]) for one, dataset in datasets]
     for index, (source, dataset) in enumerate(datasets):
         _set_charset(dataset, charset)
-        references = list(_replace_uids(dataset, uids))
+        _replace_uids(dataset, uids)
         others = [other for at_, other in enumerate(siblings) if at_ != index]
         # The files of a series draw alike.
         rng = Random(f"{seed}/{number}/{dataset.SeriesInstanceUID}")
-        sheet = _plant_file(dataset, person, rng, others, references)
+        sheet = _plant_file(dataset, person, rng, others, set(uids.values()))
         try:
             data = _write(dataset)
         except Exception as error:
@@ -151,11 +151,9 @@ def _plant_file(
     person: Person,
     rng: Random,
     others: Sequence[tuple[str, str]],
-    references: Sequence[tuple[Place, str]],
+    uids: Set[str],
 ) -> Sheet:
     sheet = Sheet(dataset, person, rng)
-    for place, uid in references:
-        sheet.uid(place, uid)
     plant_acquisition(sheet)
     plant_headers(sheet)
     plant_texts(sheet)
@@ -164,6 +162,10 @@ def _plant_file(
     plant_sequences(sheet, others)
     plant_private(sheet)
     plant_outside(sheet)
+    references = list(_references(dataset, (), uids))
+    nested = [one for one in references if len(one[0]) > 1]
+    for place, uid in [one for one in references if len(one[0]) == 1] + nested[:_REFERENCES]:
+        sheet.uid(place, uid)
     if _PIXEL_DATA in dataset:
         sheet.check(
             (Step(_PIXEL_DATA),), Action.PIXELS_RETAINED, pixel_checksum(dataset), c.PIXELS
@@ -222,32 +224,24 @@ def _new_uids(datasets: Sequence[FileDataset], person: Person, number: int) -> M
     return uids
 
 
-def _replace_uids(dataset: FileDataset, uids: Mapping[str, str]) -> Iterator[tuple[Place, str]]:
-    """Replace UIDs at every depth; yield where, the standard's attributes only."""
+def _replace_uids(dataset: FileDataset, uids: Mapping[str, str]) -> None:
+    """Replace the UIDs of the study's instances wherever they stand, private elements included."""
     dataset.file_meta.MediaStorageSOPInstanceUID = uids[str(dataset.SOPInstanceUID)]
-    found = list(_walk_uids(dataset, (), uids))
-    top = [one for one in found if len(one[0]) == 1]
-    yield from top
-    yield from [one for one in found if len(one[0]) > 1][:_REFERENCES]
+    for element in dataset.iterall():
+        if element.VR == "UI" and str(element.value) in uids:
+            element.value = uids[str(element.value)]
 
 
-def _walk_uids(
-    dataset: Dataset, sequences: Place, uids: Mapping[str, str]
-) -> Iterator[tuple[Place, str]]:
+def _references(dataset: Dataset, sequences: Place, uids: Set[str]) -> Iterator[tuple[Place, str]]:
+    """Yield where planted UIDs stand, private elements left out."""
     for element in dataset:
+        if element.tag.is_private:
+            continue
         if element.VR == "SQ":
             for index, item in enumerate(element.value):
-                below = at(sequences, int(element.tag), index)
-                private = element.tag.is_private
-                for place, uid in _walk_uids(item, below, uids):
-                    if not private:
-                        yield place, uid
-        elif element.VR == "UI" and not isinstance(element.value, MultiValue):
-            uid = uids.get(str(element.value))
-            if uid is not None:
-                element.value = uid
-                if not element.tag.is_private:
-                    yield (*sequences, Step(int(element.tag))), uid
+                yield from _references(item, at(sequences, int(element.tag), index), uids)
+        elif element.VR == "UI" and str(element.value) in uids:
+            yield (*sequences, Step(int(element.tag))), str(element.value)
 
 
 def _charset(datasets: Sequence[Dataset], person: Person) -> str | list[str]:

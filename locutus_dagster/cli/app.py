@@ -72,9 +72,7 @@ def load_manifest_command(
         for row in report.rejected:
             where = f"{report.file_name}, line {row.line}"
             column = f", column {row.column}" if row.column else ""
-            err.print(
-                f"[red]{escape(where + column)}[/red]: {escape(row.reason)}", soft_wrap=True
-            )
+            err.print(f"[red]{escape(where + column)}[/red]: {escape(row.reason)}", soft_wrap=True)
         done = "loaded" if report.new else "was loaded before; nothing changed"
         out.print(
             f"Manifest [bold]{report.manifest}[/bold] {done}: {report.rows} rows, "

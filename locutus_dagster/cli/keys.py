@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from locutus_dagster.cli.console import err, errors_for_people, escape, out
+from locutus_dagster.cli.console import err, errors_for_people, out
 from locutus_dagster.errors import LocutusError
 
 __all__ = ["keys_app"]

@@ -57,9 +57,10 @@ def run_and_show(
         open_instance,
         process_manifest,
     )
-    from locutus_dagster.pipeline.workspace_secret import keep_it, load_pseudonyms
+    from locutus_dagster.pipeline.workspace_policy import workspace_policy
+    from locutus_dagster.pipeline.workspace_secret import keep_it, load_keys
 
-    settings.workspace(workspace)
+    policy = workspace_policy(settings, workspace)
     ledger = Ledger.open(settings.ledger_address)
     items = ledger.manifest_items(workspace, manifest)
     if not items:
@@ -71,7 +72,7 @@ def run_and_show(
         )
         err.print("Load one with: locutus load-manifest FILE.csv", highlight=False)
         return 1
-    _, created = load_pseudonyms(settings, workspace, ledger)
+    _, created = load_keys(settings, workspace, ledger)
     if created:
         err.print(f"[yellow]{escape(keep_it(settings, workspace))}[/yellow]", soft_wrap=True)
     if settings.keep_interim_files:
@@ -80,6 +81,7 @@ def run_and_show(
             f"{settings.scratch_dir}.[/bold red]",
             soft_wrap=True,
         )
+    out.print(f"Policy: {policy.name} ({policy.fingerprint})", highlight=False)
     run_id = new_run_id()
     with open_instance(settings) as instance:
         with _Watch(ledger, workspace, manifest, run_id, len(items), out):
@@ -106,7 +108,7 @@ def show_table(
     out: Console,
     accessions: bool,
 ) -> None:
-    """Print one line for each accession, and totals that add up to the rows.
+    """Print one line for each accession, totals that add up to the rows, and what was withheld.
 
     Args:
         changed: partitions whose accession was delivered before from other attributes, and why.
@@ -147,6 +149,25 @@ def show_table(
     )
     totals = ", ".join(f"{count} {word}" for word, count in counts.items())
     out.print(f"\n{len(items)} accessions: {totals}.", highlight=False)
+    _show_withheld(ledger, items, out)
+
+
+def _show_withheld(ledger: Ledger, items: list[WorkItem], out: Console) -> None:
+    """Print how many instances were withheld for which reason, residue so that it is seen."""
+    from locutus_dagster.pipeline.deid_report import RESIDUE_REASON
+
+    withheld = ledger.withheld_by_reason([item.accession_id for item in items])
+    if not withheld:
+        return
+    reasons = ", ".join(
+        f"[yellow]{count} {reason}[/yellow]" if reason == RESIDUE_REASON else f"{count} {reason}"
+        for reason, count in withheld.items()
+    )
+    out.print(
+        f"Withheld instances: {reasons}. Each one: [bold]locutus report PARTITION[/bold]",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _near(uri: str) -> str:

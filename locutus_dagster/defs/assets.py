@@ -32,7 +32,6 @@ from locutus_dagster.defs.partitions import accession_partitions, register_parti
 from locutus_dagster.defs.plans import plan, withdraw_plan
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.defs.storage import event_databases_open
-from locutus_dagster.deid import basic_policy
 from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.manifests import load_manifest
 from locutus_dagster.pipeline.batch import Batch
@@ -44,6 +43,7 @@ from locutus_dagster.pipeline.outcomes import (
     PhaseDone,
     Result,
 )
+from locutus_dagster.pipeline.workspace_policy import PolicyUnusableError, workspace_policy
 from locutus_dagster.pipeline.workspace_secret import keep_it
 from locutus_dagster.settings import Settings
 
@@ -56,8 +56,9 @@ _DESCRIPTIONS = {
         "green: it says that the study was extracted, not that the file is still there."
     ),
     Artifact.DEIDENTIFIED: (
-        "The study after de-identification by the workspace's policy, in the interim store. The "
-        "file is deleted as soon as it has been delivered."
+        "The study after de-identification by the workspace's policy, in the interim store, "
+        "without the instances that are withheld. The file is deleted as soon as it has been "
+        "delivered; `locutus report PARTITION` says what became of each instance."
     ),
     Artifact.DELIVERED: "One zip for each accession, confirmed by the target.",
     Artifact.SUMMARY: "What the ledger says of the accession, without its number.",
@@ -95,14 +96,15 @@ def chain_asset(workspace: str, settings: Settings) -> dg.AssetsDefinition:
     keys = chain_keys(workspace)
     own = settings.workspace(workspace)
     partitions = accession_partitions(workspace)
-    code_version = f"{__version__}-{basic_policy(own.modalities).fingerprint}"
+    fingerprint, warning = _policy_of(settings, workspace)
+    code_version = f"{__version__}-{fingerprint}"
     source_kind = own.source.kind
     order = list(Artifact)
     specs = [
         dg.AssetSpec(
             keys[artifact],
             deps=[keys[order[index - 1]]] if index else [],
-            description=_DESCRIPTIONS[artifact],
+            description=warning + _DESCRIPTIONS[artifact],
             group_name=workspace,
             kinds=_KINDS[artifact] - ({"orthanc"} if source_kind != "orthanc" else set()),
             owners=list(own.owners or (f"team:{workspace}",)),
@@ -135,6 +137,19 @@ def chain_asset(workspace: str, settings: Settings) -> dg.AssetsDefinition:
     return accession_chain
 
 
+def _policy_of(settings: Settings, workspace: str) -> tuple[str, str]:
+    """The fingerprint of a workspace's policy, and what to say where it cannot be used.
+
+    A policy file with a mistake must not take the other workspaces' assets out of the UI with it.
+    This workspace's runs stop with the same message, before anything moves.
+    """
+    try:
+        return workspace_policy(settings, workspace).fingerprint, ""
+    except PolicyUnusableError as error:
+        dg.get_dagster_logger().error("%s", error)
+        return "unusable-policy", f"**Nothing can be processed here.** {error}\n\n"
+
+
 def _gate(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
     with warnings.catch_warnings():
         # Partitioned checks are a preview in Dagster 1.13; a test holds what we rely on.
@@ -144,8 +159,10 @@ def _gate(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
             asset=key,
             blocking=True,
             partitions_def=partitions,
-            description="No identifier of the input is left in any byte of the output "
-            "(native pixel data excepted). A hit blocks the accession's delivery.",
+            description="No identifier of the input was left in any byte of what would have been "
+            "delivered (native pixel data excepted). Each instance in which one was found is "
+            "withheld. A warning: the rest of the study is delivered. An error: nothing is left "
+            "of it, and nothing is delivered.",
         )
 
 
@@ -238,13 +255,25 @@ class _Step:
         )
 
     def _evaluation(self, gate: GateChecked) -> Iterator[dg.AssetCheckEvaluation]:
+        rest_delivered = not gate.passed and gate.anything_left
+        if rest_delivered:
+            self.context.log.warning(
+                "%s: %s of %s instances are withheld because an identifier was left in them (%s); "
+                "the rest of the study is delivered",
+                gate.partition_key,
+                gate.metadata["instances withheld for residue"],
+                gate.metadata["instances searched"],
+                gate.metadata["places"],
+            )
         if Artifact.DEIDENTIFIED not in self.keys:
             return
+        severity = dg.AssetCheckSeverity
         yield dg.AssetCheckEvaluation(
             asset_key=self.keys[Artifact.DEIDENTIFIED],
             check_name=GATE,
             passed=gate.passed,
             partition=gate.partition_key,
+            severity=severity.WARN if rest_delivered else severity.ERROR,
             blocking=True,
             metadata=_metadata(gate.metadata),
         )

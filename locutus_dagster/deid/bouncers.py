@@ -29,6 +29,7 @@ _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _BURNED_IN = 0x00280301
 _RECOGNIZABLE = 0x00280302
+_OVERLAYS, _OVERLAYS_END = 0x60000000, 0x60200000
 _OVERLAY_BITS = 0x60000100
 _OVERLAY_DATA = 0x60003000
 
@@ -119,6 +120,8 @@ def _overlay_in_pixels(instance: Instance, policy: Policy) -> str:
 
     Retired in 2004 (PS3.3 C.9.2); such a plane has no data of its own.
     """
+    if not instance.has_between(_OVERLAYS, _OVERLAYS_END):
+        return ""
     for plane in range(0, 0x20_0000, 0x2_0000):
         bits = instance.find(_OVERLAY_BITS + plane)
         if bits is None or instance.find(PIXEL_DATA) is None:

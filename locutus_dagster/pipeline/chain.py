@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +22,13 @@ from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.interim import Room
 from locutus_dagster.ledger import LedgerError, Phase, State
 from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord, WorkItem
-from locutus_dagster.pipeline.deliver import deliver, delivery_fingerprint, key_of
+from locutus_dagster.pipeline.deid_report import summarise
+from locutus_dagster.pipeline.deliver import (
+    deliver,
+    delivered_subject,
+    delivery_fingerprint,
+    key_of,
+)
 from locutus_dagster.pipeline.extract import HOST, RAW, Ambiguous, Nothing, extract, find_one
 from locutus_dagster.pipeline.outcomes import (
     Artifact,
@@ -34,11 +40,18 @@ from locutus_dagster.pipeline.outcomes import (
     Result,
 )
 from locutus_dagster.pipeline.parts import Parts
-from locutus_dagster.pipeline.transform import DEIDENTIFIED, expected_fingerprint, transform
+from locutus_dagster.pipeline.transform import (
+    DEIDENTIFIED,
+    made_from,
+    transform,
+    usable_key_ids,
+)
 from locutus_dagster.sources.base import SourceUnavailableError
 from locutus_dagster.targets import TargetError
 
 __all__ = ["process_accession"]
+
+_PLACES_TOLD = 20
 
 
 def process_accession(
@@ -90,10 +103,13 @@ class _Walk:
 
     def _process(self, item: WorkItem, room: Room) -> Iterator[Outcome]:
         artifact = self._resumable_deidentified(item, room)
-        if artifact is not None and item.study_token:
+        report = self.ledger.deid_report(item.accession_id) if artifact else None
+        if artifact is not None and report is not None and item.study_token:
             yield PhaseDone(self.key, Artifact.RAW, {"resumed": "from the de-identified zip"})
             yield PhaseDone(self.key, Artifact.DEIDENTIFIED, _facts(artifact) | {"resumed": "yes"})
-            yield GateChecked(self.key, True, {"resumed": "yes"})
+            found = summarise(report)
+            gate = _gate_facts(found.searched, found.residue, found.places)
+            yield GateChecked(self.key, not found.residue, metadata=gate | {"resumed": "yes"})
             token = item.study_token
         else:
             raw = yield from self._raw(item, room)
@@ -138,13 +154,11 @@ class _Walk:
         started = time.perf_counter()
         made = transform(item, raw, room, self.parts, self.run_id)
         found = made.disposition
-        gate: Metadata = {
-            "instances searched": found.delivered,
-            "instances with residue": len({hit.instance for hit in found.residue}),
-        }
-        if found.residue:
-            gate["places"] = ", ".join(sorted({hit.place for hit in found.residue})[:20])
-        yield GateChecked(self.key, found.clean, gate)
+        residue = len({hit.instance for hit in found.residue})
+        facts = _gate_facts(
+            found.delivered + residue, residue, sorted({hit.place for hit in found.residue})
+        )
+        yield GateChecked(self.key, found.clean, made.artifact is not None, facts)
         if made.artifact is None:
             self._forget_identified(item, room)
             yield Finished(self.key, Result.FAILED, made.blocked)
@@ -180,7 +194,7 @@ class _Walk:
         spent = _since(started, record.size)
         now = self._item()
         yield PhaseDone(self.key, Artifact.DELIVERED, _receipt(record, now) | spent)
-        yield PhaseDone(self.key, Artifact.SUMMARY, _summary(now))
+        yield PhaseDone(self.key, Artifact.SUMMARY, self._summary(now))
         yield Finished(self.key, Result.DELIVERED)
 
     # -- what was done before --------------------------------------------------------------
@@ -199,21 +213,25 @@ class _Walk:
         yield PhaseDone(self.key, Artifact.RAW, earlier)
         yield PhaseDone(self.key, Artifact.DEIDENTIFIED, earlier)
         yield PhaseDone(self.key, Artifact.DELIVERED, _receipt(before[-1], item) | earlier)
-        yield PhaseDone(self.key, Artifact.SUMMARY, _summary(item) | earlier)
+        yield PhaseDone(self.key, Artifact.SUMMARY, self._summary(item) | earlier)
         yield Finished(self.key, Result.UNCHANGED)
 
     def _same_as(self, item: WorkItem, before: list[DeliveryRecord]) -> bool:
         if not before or item.source_fingerprint is None or item.study_token is None:
             return False
         uri = self.parts.target.uri(key_of(item, item.study_token, self.parts))
-        made_from = expected_fingerprint(item.source_fingerprint, item, self.parts)
-        return before[-1].fingerprint == delivery_fingerprint(made_from, uri)
+        # A key that has been rotated since is as good: the delivery stands.
+        return before[-1].fingerprint in {
+            delivery_fingerprint(made_from(item.source_fingerprint, item, self.parts, key_id), uri)
+            for key_id in usable_key_ids(self.parts)
+        }
 
     def _resumable_deidentified(self, item: WorkItem, room: Room) -> ArtifactRecord | None:
         record = self._resumable(item, DEIDENTIFIED, room.deidentified_zip)
         if record is None or item.source_fingerprint is None:
             return None
-        wanted = expected_fingerprint(item.source_fingerprint, item, self.parts)
+        current = usable_key_ids(self.parts)[-1]
+        wanted = made_from(item.source_fingerprint, item, self.parts, current)
         return record if record.fingerprint == wanted else None
 
     def _resumable(self, item: WorkItem, kind: str, path: Path) -> ArtifactRecord | None:
@@ -222,6 +240,19 @@ class _Walk:
         if record is None or record.host != HOST or record.path != str(path) or not path.exists():
             return None
         return record if sha256_of(path) == (record.sha256, record.size) else None
+
+    def _summary(self, item: WorkItem) -> Metadata:
+        return {
+            "status": "PROCESSED",
+            "subject": delivered_subject(item, self.parts),
+            "imaging type": item.imaging_type,
+            "age at imaging (days)": item.age,
+            "anatomical position": item.anatomical_position,
+            "instances found": item.instances or 0,
+            "instances delivered": item.delivered or 0,
+            "instances withheld": item.withheld or 0,
+            "study UID (pseudonym)": item.study_uid or "",
+        }
 
     # -- clearing up -----------------------------------------------------------------------
 
@@ -293,6 +324,16 @@ def _facts(record: ArtifactRecord) -> Metadata:
     return {"instances": record.instances, "bytes": record.size, "sha256": record.sha256}
 
 
+def _gate_facts(searched: int, residue: int, places: Sequence[str]) -> Metadata:
+    facts: Metadata = {
+        "instances searched": searched,
+        "instances withheld for residue": residue,
+    }
+    if places:
+        facts["places"] = ", ".join(places[:_PLACES_TOLD])
+    return facts
+
+
 def _receipt(record: DeliveryRecord, item: WorkItem) -> Metadata:
     return {
         "study UID (pseudonym)": item.study_uid or "",
@@ -301,18 +342,4 @@ def _receipt(record: DeliveryRecord, item: WorkItem) -> Metadata:
         "sha256": record.sha256,
         "target": record.target,
         "uri": record.uri,
-    }
-
-
-def _summary(item: WorkItem) -> Metadata:
-    return {
-        "status": "PROCESSED",
-        "subject": item.subject_id,
-        "imaging type": item.imaging_type,
-        "age at imaging (days)": item.age,
-        "anatomical position": item.anatomical_position,
-        "instances found": item.instances or 0,
-        "instances delivered": item.delivered or 0,
-        "instances withheld": item.withheld or 0,
-        "study UID (pseudonym)": item.study_uid or "",
     }

@@ -6,6 +6,7 @@ not: how a target stores (`targets/`).
 
 from __future__ import annotations
 
+from locutus_dagster.deid.study import check_subject_id
 from locutus_dagster.interim import Room
 from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord, WorkItem, digest
 from locutus_dagster.pipeline.extract import RAW
@@ -13,7 +14,18 @@ from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
 from locutus_dagster.targets import TargetError, delivery_key
 
-__all__ = ["deliver", "delivery_fingerprint", "key_of"]
+__all__ = ["deliver", "delivered_subject", "delivery_fingerprint", "key_of"]
+
+
+def delivered_subject(item: WorkItem, parts: Parts) -> str:
+    """The research identity that the delivered files carry: with the policy's preface.
+
+    The delivery's path carries the same one, so that a folder is called as the patient in it.
+
+    Raises:
+        DeidError: it cannot stand in Patient ID and Patient's Name.
+    """
+    return check_subject_id(parts.policy.settings.subject_preface + item.subject_id)
 
 
 def key_of(item: WorkItem, study_token: str, parts: Parts) -> str:
@@ -26,7 +38,7 @@ def key_of(item: WorkItem, study_token: str, parts: Parts) -> str:
     key = delivery_key(
         target.key_template,
         top=target.top,
-        subject_id=item.subject_id,
+        subject_id=delivered_subject(item, parts),
         imaging_type=item.imaging_type,
         age=item.age,
         anatomical_position=item.anatomical_position,

@@ -1,7 +1,7 @@
-"""Phase 4: the study, de-identified, and the gate that it must pass.
+"""Phase 4: the study, de-identified, and what must not be delivered of it.
 
 What belongs here: running the engine over an accession and judging its result. What does not: what
-the engine does to an element (`deid/`).
+the engine does to an element, and which instances it withholds (`deid/`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from locutus_dagster.deid import StudyDisposition, deidentify_study
+from locutus_dagster.deid.study import FRESH
 from locutus_dagster.durable_files import atomic_file, sha256_of
 from locutus_dagster.interim import Room
 from locutus_dagster.ledger import Phase
 from locutus_dagster.ledger.work import ArtifactRecord, DispositionCount, WorkItem, digest
+from locutus_dagster.pipeline.deid_report import report_record
 from locutus_dagster.pipeline.extract import HOST, RAW
 from locutus_dagster.pipeline.parts import Parts
 
-__all__ = ["DEIDENTIFIED", "Transformed", "expected_fingerprint", "transform"]
+__all__ = ["DEIDENTIFIED", "Transformed", "made_from", "transform", "usable_key_ids"]
 
 DEIDENTIFIED = "deidentified"
 _PLACES_NAMED = 5
@@ -35,20 +37,27 @@ class Transformed:
     blocked: str = ""
 
 
-def expected_fingerprint(source_fingerprint: str, item: WorkItem, parts: Parts) -> str:
-    """What a de-identified zip made here and now, from that source study, would be made from."""
-    return digest(
-        source_fingerprint,
-        item.subject_id,
-        parts.policy.fingerprint,
-        parts.pseudonyms.key_id,
-    )
+def made_from(source_fingerprint: str, item: WorkItem, parts: Parts, key_id: str) -> str:
+    """The fingerprint of a de-identified zip: what it is made from, with the policy at hand."""
+    return digest(source_fingerprint, item.subject_id, parts.policy.fingerprint, key_id)
+
+
+def usable_key_ids(parts: Parts) -> tuple[str, ...]:
+    """The names of the keys that a finished delivery may have been made with, the current one last.
+
+    Under a policy that asks for fresh identities the workspace's keys have no part in it, and two
+    runs over one study differ: a fingerprint then says what a zip was made from and not which bytes
+    it holds. That is said by the checksum in the ledger alone.
+    """
+    if parts.policy.settings.identities == FRESH:
+        return (FRESH,)
+    return parts.keys.key_ids
 
 
 def transform(
     item: WorkItem, raw: ArtifactRecord, room: Room, parts: Parts, run_id: str | None
 ) -> Transformed:
-    """De-identify `raw.zip` into `deidentified.zip`, search it for residue, and record it.
+    """De-identify `raw.zip` into `deidentified.zip`, and record it with its report.
 
     Raises:
         DeidError: the engine cannot work on this study at all.
@@ -75,13 +84,14 @@ def transform(
         )
         for row in disposition.as_rows()
     ]
+    report = report_record(disposition, parts.policy)
     blocked = _why_blocked(disposition, raw)
     if blocked:
         room.deidentified_zip.unlink()
         parts.ledger.record_blocked(
             item.accession_id,
             counts,
-            policy_fingerprint=disposition.policy_fingerprint,
+            report,
             phase=Phase.TRANSFORM,
             reason=blocked,
             run_id=run_id,
@@ -95,13 +105,13 @@ def transform(
         sha256,
         size,
         disposition.delivered,
-        expected_fingerprint(raw.fingerprint, item, parts),
+        made_from(raw.fingerprint, item, parts, disposition.key_id),
     )
     parts.ledger.record_deidentified(
         item.accession_id,
         artifact,
         counts,
-        policy_fingerprint=disposition.policy_fingerprint,
+        report,
         study_uid=disposition.study_uid,
         study_token=disposition.study_token,
         spent=() if parts.settings.keep_interim_files else (RAW,),
@@ -114,15 +124,12 @@ def transform(
 def _why_blocked(disposition: StudyDisposition, raw: ArtifactRecord) -> str:
     if disposition.total != raw.instances:
         return f"{disposition.total} of {raw.instances} instances were accounted for"
-    if not disposition.clean:
+    if disposition.delivered == 0:
+        reasons = ", ".join(
+            f"{count} with {reason}" for reason, count in disposition.withheld_by_reason.items()
+        )
         places = sorted({hit.place for hit in disposition.residue})
         named = ", ".join(places[:_PLACES_NAMED]) + (" …" if len(places) > _PLACES_NAMED else "")
-        instances = len({hit.instance for hit in disposition.residue})
-        return f"identifiers of the input are left in {instances} instance(s), in {named}"
-    if disposition.delivered == 0:
-        reasons = "; ".join(
-            f"{count} with {reason}"
-            for reason, count in sorted(disposition.withheld_by_reason.items())
-        )
-        return f"every instance was withheld: {reasons}"
+        found = f"; identifiers were found in {named}" if places else ""
+        return f"every instance was withheld: {reasons}{found}"
     return ""

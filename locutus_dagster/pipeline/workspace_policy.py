@@ -46,7 +46,6 @@ def workspace_policy(settings: Settings, workspace: str) -> Policy:
         return compile_policy(spec, modalities=modalities)
     except DeidError as error:
         raise PolicyUnusableError(
-            f"The policy '{own.policy}' of workspace '{workspace}' cannot be used. "
-            f"{error.message}",
+            f"The policy '{own.policy}' of workspace '{workspace}' cannot be used. {error.message}",
             error.hint,
         ) from None

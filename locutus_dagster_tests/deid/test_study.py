@@ -18,8 +18,8 @@ from locutus_dagster.deid import (
     Pseudonyms,
     basic_policy,
     deidentify_study,
+    study,
 )
-from locutus_dagster.deid import study
 from locutus_dagster.deid.encoding import archive
 from locutus_dagster_tests.deid import builders
 from locutus_dagster_tests.deid.builders import SECRET, SUBJECT, ct, encode, item, run, sequence

@@ -25,7 +25,7 @@ _OTHER_LETTERS = {
     "ð": "d",
     "þ": "th",
     "ħ": "h",
-    "ı": "i",
+    "\u0131": "i",  # without a dot
     "ŋ": "n",
 }
 _MARKS = re.compile("[\u0300-\u036f]")

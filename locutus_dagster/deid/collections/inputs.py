@@ -20,13 +20,14 @@ import tempfile
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 from weakref import WeakSet
 
 from locutus_dagster.deid.encoding.archive import RawZip
 from locutus_dagster.deid.faults import DeidError, UnreadableError
+from locutus_dagster.deid.study import Members
 
-__all__ = ["Files", "InputKind", "ZipFiles", "input_kind", "open_input"]
+__all__ = ["Files", "Input", "InputKind", "ZipFiles", "input_kind", "open_input"]
 
 #: A file of up to this many bytes is read: that is faster than mapping it.
 _SMALL = 1 << 16
@@ -44,12 +45,27 @@ class InputKind(Enum):
     ZIP = "zip"
 
 
+class Input(Members, Protocol):
+    """The files of a collection; a context manager.
+
+    Attributes:
+        links: number of symbolic links that were found and not followed.
+    """
+
+    links: int
+
+    def __enter__(self) -> Input:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+        ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Files:
-    """Files on disk; a context manager, like `ZipFiles`.
+    """Files on disk, as `Input`.
 
     Args:
         paths: the files.
-        links: number of symbolic links that were found beside them and not followed.
+        links: number of symbolic links that were found beside them.
     """
 
     def __init__(self, paths: Sequence[Path], links: int = 0) -> None:
@@ -72,14 +88,8 @@ class Files:
 
     @property
     def size(self) -> int:
-        """Size of all files that are there, in bytes."""
-        sizes = 0
-        for path in self._paths:
-            try:
-                sizes += path.stat().st_size
-            except OSError:
-                continue  # reading it will say so
-        return sizes
+        """Size of all files that are still there, in bytes."""
+        return sum(map(_size, self._paths))
 
     def read(self, index: int) -> memoryview:
         """Return a file's bytes, valid as long as they are held.
@@ -103,7 +113,7 @@ class Files:
 
 
 class ZipFiles(RawZip):
-    """The members of a zip.
+    """The members of a zip, as `Input`.
 
     What has to be inflated and does not fit into memory goes to the system's folder for temporary
     files, since nobody says that the zip's own folder can be written to.
@@ -124,6 +134,7 @@ class ZipFiles(RawZip):
                 "Copy it once more, or unpack it with another program and give the folder.",
             ) from None
         self._folder = Path(tempfile.gettempdir())
+        self.links = 0
 
 
 def input_kind(path: Path) -> InputKind:
@@ -150,8 +161,8 @@ def input_kind(path: Path) -> InputKind:
     return InputKind.FILE
 
 
-def open_input(path: Path) -> Files | ZipFiles:
-    """Return the files of a collection; a context manager.
+def open_input(path: Path) -> Input:
+    """Return the files of a collection.
 
     Of a folder these are all regular files at any depth, without hidden ones and those in hidden
     folders. Symbolic links are not followed: they lead out of the folder, or to a file that is
@@ -165,7 +176,7 @@ def open_input(path: Path) -> Files | ZipFiles:
     """
     kind = input_kind(path)
     if kind is InputKind.ZIP:
-        files: Files | ZipFiles = ZipFiles(path)
+        files: Input = ZipFiles(path)
     elif kind is InputKind.FOLDER:
         files = Files(*_below(path))
     else:
@@ -196,6 +207,13 @@ def _below(folder: Path) -> tuple[list[Path], int]:
             # A folder that is left out without a word would be data that nobody misses.
             raise _unreadable("A folder in INPUT", error) from None
     return sorted(paths), links
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # reading it will say so
 
 
 def _unreadable(what: str, error: OSError) -> DeidError:

@@ -39,7 +39,7 @@ class OutputKind(Enum):
     ZIP = "zip"
 
 
-class _NothingToWrite(Exception):
+class _NothingWrittenError(Exception):
     """Nothing was delivered, so no file is to be left."""
 
 
@@ -137,7 +137,7 @@ def open_output(
 @contextmanager
 def _file(path: Path) -> Iterator[Writer]:
     count = 0
-    with _told(), suppress(_NothingToWrite), atomic_file(path) as stream:
+    with _told(), suppress(_NothingWrittenError), atomic_file(path) as stream:
 
         def write(instances: Iterable[Delivered]) -> int:
             nonlocal count
@@ -148,13 +148,13 @@ def _file(path: Path) -> Iterator[Writer]:
 
         yield write
         if not count:
-            raise _NothingToWrite
+            raise _NothingWrittenError
 
 
 @contextmanager
 def _zip(path: Path, expected_size: int, expected_members: int) -> Iterator[Writer]:
     count = 0
-    with _told(), suppress(_NothingToWrite), atomic_file(path) as stream:
+    with _told(), suppress(_NothingWrittenError), atomic_file(path) as stream:
 
         def write(instances: Iterable[Delivered]) -> int:
             nonlocal count
@@ -172,7 +172,7 @@ def _zip(path: Path, expected_size: int, expected_members: int) -> Iterator[Writ
 
         yield write
         if not count:
-            raise _NothingToWrite
+            raise _NothingWrittenError
 
 
 @contextmanager
@@ -189,8 +189,9 @@ def _folder(path: Path) -> Iterator[Writer]:
 
             def write(instances: Iterable[Delivered]) -> int:
                 count = 0
-                for count, one in enumerate(instances, 1):
+                for one in instances:
                     _write_below(staging, one)
+                    count += 1
                 return count
 
             yield write

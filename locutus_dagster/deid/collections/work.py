@@ -182,23 +182,25 @@ class CollectionWork:
         Raises:
             DeidError: a subject ID is not legal.
         """
-        before = len(self._outcomes)
-        total = len(self._files)
         for study in self._studies.values():
-            done = before
             work = StudyWork(
                 _Selection(self._files, study),
                 self._policy,
                 self._pseudonyms,
                 self._subject,
-                progress=lambda count, _, done=done: self._progress(
-                    _DEIDENTIFYING, done + count, total
-                ),
+                progress=self._progress_from(len(self._outcomes)),
             )
             for one in work.deliver():
                 yield Delivered(study.indexes[one.index], one.name, one.parts)
             self._note(study.indexes, work)
-            before += len(study.indexes)
+
+    def _progress_from(self, before: int) -> Callable[[int, int], None]:
+        """Return a study's progress as that of the collection, of which so many are done."""
+
+        def progress(done: int, _: int) -> None:
+            self._progress(_DEIDENTIFYING, before + done, len(self._files))
+
+        return progress
 
     def _note(self, indexes: Sequence[int], work: StudyWork) -> None:
         report = work.report()

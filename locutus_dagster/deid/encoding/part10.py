@@ -49,7 +49,7 @@ class Instance:
         explicit, little: the encoding.
     """
 
-    __slots__ = ("buf", "count", "elements", "explicit", "little", "tags", "transfer_syntax")
+    __slots__ = ("_found", "buf", "count", "elements", "explicit", "little", "tags", "transfer_syntax")
 
     def __init__(
         self, buf: Buffer, pos: int, transfer_syntax: str, *, explicit: bool, little: bool
@@ -70,6 +70,7 @@ class Instance:
             self.tags.sort()
             if any(map(operator.eq, self.tags, self.tags[1:])):
                 raise UnreadableError("duplicate element")
+        self._found = dict(zip(self.tags, self.elements, strict=True))
         pixels = self.find(PIXEL_DATA)
         if pixels is not None and (pixels[5] is FRAGMENTS) and not self.encapsulated:
             raise UnreadableError("encapsulated pixel data in a native transfer syntax")
@@ -108,12 +109,14 @@ class Instance:
         raw = bytes(self.buf[element[3] : element[4]])
         return int.from_bytes(raw, "little" if self.little else "big")
 
+    def has_between(self, first: int, beyond: int) -> bool:
+        """Whether there is a top-level element from one tag up to another."""
+        at = bisect_left(self.tags, first)
+        return at < len(self.tags) and self.tags[at] < beyond
+
     def find(self, tag: int) -> Element | None:
         """Return the top-level element of a tag."""
-        at = bisect_left(self.tags, tag)
-        if at < len(self.tags) and self.tags[at] == tag:
-            return self.elements[at]
-        return None
+        return self._found.get(tag)
 
     def value(self, tag: int) -> bytes:
         """Return the raw value of a short top-level element without padding, b"" if absent."""

@@ -71,6 +71,9 @@ _NEEDED: dict[int, tuple[Action, ...]] = {
     0x7FE00009: (Action.KEEP,),  # Double Float Pixel Data
     0x7FE00010: (Action.KEEP,),  # Pixel Data
 }
+#: Sequences that the profile keeps with their references mapped where the IOD asks for them
+#: (X/Z/U*): a site may ask for that everywhere. Source and Referenced Image Sequence.
+_MAPPED_SEQUENCES = frozenset((0x00082112, 0x00081140))
 #: What the engine itself states in every instance (PS3.15 E.1.1).
 _STATED = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280303))
 
@@ -223,7 +226,8 @@ def check_action(action: Action, tag: int, *, nested: bool = False) -> None:
     if tag in _NEEDED and not nested and action not in _NEEDED[tag]:
         words = " or ".join(_WORDS[one] for one in _NEEDED[tag])
         raise MistakeError(f"an instance cannot be delivered without this attribute; write {words}")
-    _check_vr(action, vr)
+    if action is not Action.UID or tag not in _MAPPED_SEQUENCES:
+        _check_vr(action, vr)
 
 
 def check_private_action(action: Action, vr: str) -> None:

@@ -120,6 +120,10 @@ def _override_rule(override: Override, basic: tuple[Action, ...]) -> Rule:
     action = override.action
     if action is Action.KEEP and vr == "AS":
         action = Action.AGE  # ages over 89 identify, whoever keeps ages
+    elif action is Action.KEEP and vr in _TEMPORAL:
+        action = Action.DATE  # a date that cannot be read is none
+    elif action is Action.CLEAN and override.path and override.path[-1] in CONTENT_SEQUENCES:
+        action = Action.CONTENT
     return Rule((action,), override.source, text=override.text, otherwise=basic)
 
 

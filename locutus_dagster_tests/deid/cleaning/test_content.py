@@ -85,7 +85,7 @@ def test_names_go_as_the_table_says_and_references_are_mapped(tmp_path: Path, sy
     ]  # fmt: skip
     assert [str(one.PersonName) for one in items[:2]] == ["Anonymous", "Anonymous"]
     assert items[2].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == PSEUDONYMS.uid("1.9")
-    assert items[3].UID == PSEUDONYMS.uid("1.9")
+    assert PSEUDONYMS.uid("1.9") == items[3].UID
 
 
 def test_text_of_any_concept_keeps_the_words_of_the_lexicon_only(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydicom.datadict import keyword_for_tag
 
+from locutus_dagster.deid.policies.compiling import compile_policy
 from locutus_dagster.deid.policies.model import DEFAULT_MODALITIES, Action, Option, PrivateElement
 from locutus_dagster.deid.policies.reading import NAMED, read_policy
 from locutus_dagster.deid.standard.table import load_table
@@ -61,8 +62,15 @@ def test_no_shipped_policy_lets_two_patients_into_one_study() -> None:
     assert {read_policy(name).settings.several_patients for name in NAMED} == {"withhold"}
 
 
-def test_only_the_labs_policy_has_rules_of_its_own() -> None:
-    assert {name for name in NAMED if read_policy(name).overrides} == {"locutus-bgd"}
+def test_only_the_labs_policy_keeps_more_than_the_profile_allows() -> None:
+    departing = {name for name in NAMED if compile_policy(read_policy(name)).departures}
+    assert departing == {"locutus-bgd"}
+
+
+def test_research_keeps_references_between_images_and_maps_them() -> None:
+    for name in ("research", "longitudinal-full-dates"):
+        rules = {one.path: one.action for one in read_policy(name).overrides}
+        assert rules == {(0x00081140,): Action.UID, (0x00082112,): Action.UID}
 
 
 def test_the_labs_policy_keeps_what_the_lab_keeps() -> None:

@@ -72,7 +72,8 @@ def test_a_whole_policy_file_is_read(tmp_path: Path) -> None:
     assert spec.settings.subject_preface == "PRJ_"
     assert spec.settings.words == {"gadoterate", "no"}
     assert spec.settings.white_lists == {0x0008103E: frozenset({"t1 axial"})}
-    keep, withheld = spec.overrides
+    assert spec.overrides[:-2] == read_policy("research").overrides
+    keep, withheld = spec.overrides[-2:]
     assert (keep.path, keep.action, keep.source) == (
         (0x00081030,),
         Action.KEEP,

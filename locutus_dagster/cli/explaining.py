@@ -1,0 +1,61 @@
+"""What `locutus deid --explain` prints.
+
+What belongs here: the lines and their columns. What does not: what they say (`deid/explain.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import typer
+
+from locutus_dagster.deid import Policy
+from locutus_dagster.deid.explain import Explained, Explanation, Result
+from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
+
+__all__ = ["print_explanation"]
+
+_HEADER = ("tag", "attribute", "VR", "Type", "action", "result", "why")
+#: No column is padded beyond this; a longer entry moves the rest of its line.
+_WIDEST = 48
+_COLOURS = {
+    Result.CHANGED: typer.colors.YELLOW,
+    Result.EMPTIED: typer.colors.YELLOW,
+    Result.REMOVED: typer.colors.RED,
+    Result.ADDED: typer.colors.CYAN,
+}
+
+
+def print_explanation(explanation: Explanation, policy: Policy) -> None:
+    """Print an explanation to standard output: the verdict first, then a line for each element."""
+    sop_class = SOP_CLASSES.get(explanation.sop_class, explanation.sop_class or "no SOP class")
+    typer.echo(f"{sop_class}, policy {policy.name} ({policy.fingerprint})")
+    if explanation.reason:
+        typer.secho(f"withheld: {explanation.reason}", fg=typer.colors.RED, bold=True)
+        for place in explanation.residue:
+            typer.echo(f"  an identifier would be left at {place}")
+    else:
+        typer.secho("de-identified and delivered", fg=typer.colors.GREEN, bold=True)
+    if not explanation.rows:
+        return
+    typer.echo()
+    lines = [_cells(row) for row in explanation.rows]
+    widths = [min(_WIDEST, max(map(len, column))) for column in zip(_HEADER, *lines, strict=True)]
+    typer.secho(_line(_HEADER, widths), bold=True)
+    for row, cells in zip(explanation.rows, lines, strict=True):
+        typer.secho(_line(cells, widths), fg=_COLOURS.get(row.result))
+    counts = Counter(row.result for row in explanation.rows)
+    totals = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
+    typer.echo(f"\n{len(lines)} lines: {totals}.")
+    typer.echo("File meta information and preamble are written anew.")
+
+
+def _cells(row: Explained) -> tuple[str, ...]:
+    kind = "?" if row.type is None else str(row.type)
+    name = row.name or "not in the data dictionary"
+    return row.path, name, row.vr, kind, row.action, row.result.value, row.source
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
