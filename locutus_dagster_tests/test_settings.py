@@ -272,6 +272,23 @@ def test_modalities_are_upper_case_however_they_are_listed(home: Path, value: st
     assert load_settings().workspace("chop").modalities == ("CT", "MR")
 
 
+def test_without_a_word_about_it_a_workspace_has_the_basic_policy(home: Path) -> None:
+    write(home, WORKSPACE)
+    own = load_settings().workspace("chop")
+    assert (own.policy, own.modalities, own.several_patients) == ("basic", None, None)
+
+
+def test_a_workspace_may_let_any_modality_through(home: Path) -> None:
+    write(home, WORKSPACE + "    modalities: any\n")
+    assert load_settings().workspace("chop").modalities == ("ANY",)
+
+
+@pytest.mark.parametrize("line", ["policy: ''", "several_patients: perhaps", "policy: [basic]"])
+def test_a_faulty_word_about_the_policy_is_told_with_its_key(home: Path, line: str) -> None:
+    write(home, WORKSPACE + f"    {line}\n")
+    assert f"workspaces.chop.{line.partition(':')[0]}: " in faults()
+
+
 # -- secrets ---------------------------------------------------------------------------------------
 
 

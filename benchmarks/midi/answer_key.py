@@ -87,7 +87,9 @@ def read_key(path: Path) -> Iterator[KeyFile]:
     with closing(sqlite3.connect(path)) as database:
         query = f"SELECT {', '.join(_COLUMNS[:-1])} FROM answer_data ORDER BY rowid"
         for row in database.execute(query):
-            yield KeyFile(*row[:6], checks=tuple(_from_json(row[6])))
+            patient, study, series, sop, sop_class, modality, data = row
+            checks = tuple(_from_json(data))
+            yield KeyFile(patient, study, series, sop, sop_class, modality, checks)
 
 
 def _to_json(checks: Iterable[Check]) -> str:

@@ -77,8 +77,8 @@ class Search:
             try:
                 dataset = dcmread(io.BytesIO(data))
                 haystack = _searched(data, dataset).lower()
-            except Exception:  # noqa: S110 - what cannot be read is searched as it is
-                pass
+            except Exception:
+                dataset = None  # what cannot be read is searched as it is
             found = [text for text, patterns in self._patterns.items() if _in(haystack, patterns)]
             return [Leak(self.kinds[text], _where(dataset, text), text) for text in found]
 
@@ -130,10 +130,10 @@ def _in(haystack: bytes, patterns: Iterable[tuple[bytes, bool]]) -> bool:
             starts = (match.start() for match in re.finditer(re.escape(pattern), haystack))
             if any(_ESCAPE.lower() in haystack[max(0, at_ - _NEAR) : at_] for at_ in starts):
                 return True
-        elif not pattern.isdigit():
-            return True
-        elif re.search(rb"(?<![0-9])" + pattern + rb"(?![0-9])", haystack):
-            return True
+        else:
+            alone = rb"(?<![0-9])" + pattern + rb"(?![0-9])" if pattern.isdigit() else b""
+            if re.search(alone, haystack):
+                return True
     return False
 
 
@@ -150,7 +150,7 @@ def _values(dataset: Dataset, sequences: Place) -> Iterator[tuple[Place, str]]:
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
-        except Exception:  # noqa: S112 - what holds an unreadable value is reported as outside
+        except Exception:  # what is found there is reported as outside
             continue
         step = Step(int(tag))
         if element.tag.is_private and not element.tag.is_private_creator:

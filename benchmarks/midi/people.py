@@ -33,7 +33,7 @@ _FAMILIES = {
     "fr": "Dupont Lefèvre Beauchêne Thibault Desjardins Rousseau Guérin Delacroix Vasseur",
     "es": "Ibáñez Rodríguez Villanueva Echeverría Gutiérrez Peñalosa Carrasco Quintanilla",
     "pt": "Conceição Magalhães Guimarães Figueiredo Albuquerque Vasconcelos Nogueira Bragança",
-    "ja": "Yamaguchi=山口=やまぐち Watanabe=渡辺=わたなべ Matsumoto=松本=まつもと Hasegawa=長谷川=はせがわ",
+    "ja": "Yamaguchi=山口=やまぐち Watanabe=渡辺=わたなべ Matsumoto=松本=まつもと",
     "ru": "Соколовский Кузнецова Лебедев Воробьёва Голубев Виноградова",
 }
 _GIVEN = {
@@ -215,7 +215,7 @@ def _numbers(rng: Random, number: int, language: str) -> dict[str, Value]:
     phone, fax = (f"({digits(3)}) 555-01{digits(2)}" for _ in range(2))
     mrn = f"7{number + 101:04d}{digits(3)}"
     ssn = f"9{digits(2)}-{digits(2)}-{digits(4)}"
-    texts = {
+    return {
         "street": Value("B", f"{house} {street}", (street,)),
         "city": Value("B", city),
         "postcode": Value("B", postcode),
@@ -247,7 +247,6 @@ def _numbers(rng: Random, number: int, language: str) -> dict[str, Value]:
         "study_id": Value("R", f"ST{digits(7)}"),
         "passport": Value("R", f"{rng.choice('CFGH')}{digits(8)}"),
     }  # fmt: skip
-    return texts
 
 
 def _pick(rng: Random, words: str) -> str:

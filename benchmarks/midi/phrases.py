@@ -7,6 +7,8 @@ In a template, `<words>` must stay: they say what was examined, and identify nob
 identifier of the person, see `people.Person.values`. Everything else may stay or go.
 """
 
+# ruff: noqa: RUF001 - Cyrillic letters are meant to be some
+
 from __future__ import annotations
 
 import re

@@ -165,10 +165,8 @@ def _text_of_bytes(value: bytes, vr: str) -> str:
         count = len(value) // size
         return "\\".join(map(str, struct.unpack(f"<{count}{code}", value[: count * size])))
     # Nothing says what the bytes are, so they are read in every way in which words can show.
-    try:
-        texts = [value.decode("utf-8")]
-    except UnicodeDecodeError:
-        texts = [value.decode("latin-1"), value.decode("iso8859-5")]
+    codecs = ("ascii",) if value.isascii() else ("utf-8", "latin-1", "iso8859-5")
+    texts = [value.decode(codec, "replace") for codec in codecs]
     if b"\x1b$B" in value:
         texts.append(value.decode("iso2022_jp", "ignore"))
     if b"\0" in value.rstrip(b"\0"):

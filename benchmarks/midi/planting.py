@@ -10,7 +10,7 @@ import hashlib
 import io
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -18,6 +18,7 @@ from random import Random
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
 from benchmarks.midi import checks as c
 from benchmarks.midi.checks import Action, Check, Needle
@@ -110,10 +111,9 @@ def _plant_study(
 ) -> PlantedStudy:
     datasets: list[tuple[Source, FileDataset]] = []
     for source in study.files:
-        try:
-            datasets.append((source, _read(source.path)))
-        except Exception as error:  # damaged in one of a hundred ways, some on purpose
-            refused.append(Refused(source.path, type(error).__name__))
+        dataset = _read(source.path, refused)
+        if dataset is not None:
+            datasets.append((source, dataset))
     uids = _new_uids([dataset for _, dataset in datasets], person, number)
     charset = _charset([dataset for _, dataset in datasets], person)
     files: list[PlantedFile] = []
@@ -151,7 +151,7 @@ def _plant_file(
     person: Person,
     rng: Random,
     others: Sequence[tuple[str, str]],
-    uids: Set[str],
+    uids: Collection[str],
 ) -> Sheet:
     sheet = Sheet(dataset, person, rng)
     plant_acquisition(sheet)
@@ -167,9 +167,7 @@ def _plant_file(
     for place, uid in [one for one in references if len(one[0]) == 1] + nested[:_REFERENCES]:
         sheet.uid(place, uid)
     if _PIXEL_DATA in dataset:
-        sheet.check(
-            (Step(_PIXEL_DATA),), Action.PIXELS_RETAINED, pixel_checksum(dataset), c.PIXELS
-        )
+        sheet.check((Step(_PIXEL_DATA),), Action.PIXELS_RETAINED, pixel_checksum(dataset), c.PIXELS)
     return sheet
 
 
@@ -185,16 +183,20 @@ def pixel_checksum(dataset: FileDataset) -> str:
         swapped = bytearray(len(pixels))
         swapped[::2], swapped[1::2] = pixels[1::2], pixels[::2]
         pixels = bytes(swapped)
-    return hashlib.md5(pixels).hexdigest()  # noqa: S324 - a checksum, as the key's form has it
+    return hashlib.md5(pixels).hexdigest()
 
 
-def _read(path: Path) -> FileDataset:
+def _read(path: Path, refused: list[Refused]) -> FileDataset | None:
     """Read a file whole, so that what cannot be decoded fails here, and text can be re-encoded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = dcmread(path)
-        for _ in dataset.iterall():
-            pass
+        try:
+            dataset = dcmread(path)
+            for _ in dataset.iterall():
+                pass
+        except Exception as error:  # damaged in one of a hundred ways, some on purpose
+            refused.append(Refused(path, type(error).__name__))
+            return None
     return dataset
 
 
@@ -226,13 +228,15 @@ def _new_uids(datasets: Sequence[FileDataset], person: Person, number: int) -> M
 
 def _replace_uids(dataset: FileDataset, uids: Mapping[str, str]) -> None:
     """Replace the UIDs of the study's instances wherever they stand, private elements included."""
-    dataset.file_meta.MediaStorageSOPInstanceUID = uids[str(dataset.SOPInstanceUID)]
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(uids[str(dataset.SOPInstanceUID)])
     for element in dataset.iterall():
         if element.VR == "UI" and str(element.value) in uids:
             element.value = uids[str(element.value)]
 
 
-def _references(dataset: Dataset, sequences: Place, uids: Set[str]) -> Iterator[tuple[Place, str]]:
+def _references(
+    dataset: Dataset, sequences: Place, uids: Collection[str]
+) -> Iterator[tuple[Place, str]]:
     """Yield where planted UIDs stand, private elements left out."""
     for element in dataset:
         if element.tag.is_private:

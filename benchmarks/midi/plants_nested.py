@@ -117,8 +117,8 @@ def _references(sheet: Sheet, siblings: Sequence[tuple[str, str]]) -> None:
 
 def plant_functional_groups(sheet: Sheet) -> None:
     """Plant in the first frames of an enhanced image, and in the segments of a segmentation."""
-    frames = sheet.dataset.get(_PER_FRAME)
-    for index, frame in enumerate(frames.value[:3] if frames is not None else ()):
+    frames = sheet.dataset.get("PerFrameFunctionalGroupsSequence", [])
+    for index, frame in enumerate(frames[:3]):
         below: tuple[Dataset, Place] = (frame, at((), _PER_FRAME, index))
         if not frame.get("FrameContentSequence"):
             continue
@@ -129,8 +129,8 @@ def plant_functional_groups(sheet: Sheet) -> None:
             if keyword in content or sheet.chance(0.5):
                 sheet.date(keyword, f"{day:%Y%m%d}10150{index}.500000", below=below)
         sheet.text("FrameComments", text_for(sheet, "FrameComments"), below=below)
-    segments = sheet.dataset.get(_SEGMENTS)
-    for index, segment in enumerate(segments.value[:2] if segments is not None else ()):
+    segments = sheet.dataset.get("SegmentSequence", [])
+    for index, segment in enumerate(segments[:2]):
         below = (segment, at((), _SEGMENTS, index))
         sheet.text("SegmentDescription", text_for(sheet, "SegmentDescription"), below=below)
 
@@ -140,10 +140,9 @@ def plant_content(sheet: Sheet) -> None:
 
     What must stay goes to the front, where no item that is removed can move it.
     """
-    root = sheet.dataset.get(_CONTENT)
-    if root is None:
+    if _CONTENT not in sheet.dataset:
         return
-    items = root.value
+    items = sheet.dataset[_CONTENT].value
     for _ in range(3):
         items.insert(0, Dataset())
     findings = FINDINGS[sheet.person.language]

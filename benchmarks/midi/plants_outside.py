@@ -6,6 +6,7 @@ What belongs here: what PS3.10 puts around a data set, and padding. What does no
 from __future__ import annotations
 
 from pydicom.dataelem import DataElement
+from pydicom.uid import UID
 
 from benchmarks.midi.checks import Action
 from benchmarks.midi.people import Value
@@ -27,7 +28,7 @@ def plant_outside(sheet: Sheet) -> None:
             meta[tag] = DataElement(tag, "AE", title.text)
             sheet.removed((Step(tag),), title, "AE")
     if sheet.chance(0.3):
-        meta.PrivateInformationCreatorUID = "1.2.826.0.1.3680043.10.9417.99"
+        meta.PrivateInformationCreatorUID = UID("1.2.826.0.1.3680043.10.9417.99")
         meta.PrivateInformation = f"patient {values['ssn'].text} ".encode("ascii")
         sheet.removed((Step(0x00020102),), values["ssn"], "OB")
     if sheet.chance(0.5):

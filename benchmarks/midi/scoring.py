@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
+from typing import TypeVar
 
 from benchmarks.midi.answer_key import KeyFile, Maps
 from benchmarks.midi.checks import Action, Check
@@ -29,6 +30,8 @@ from benchmarks.midi.outputs import Output, UnreadableOutputError
 from benchmarks.midi.places import Place, without_items
 
 __all__ = ["Outcome", "Score", "Verdict", "score", "survives"]
+
+_Value = TypeVar("_Value")
 
 _NUMERIC = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _KEPT_SPLIT = re.compile(r"[\s\\_^,;/]+")
@@ -55,12 +58,14 @@ class Verdict:
         check: the check.
         outcome: how it came out.
         note: a fixed phrase that says why it failed.
+        lost: of the words that must stay, those that did not.
     """
 
     index: int
     check: Check
     outcome: Outcome
     note: str = ""
+    lost: tuple[str, ...] = ()
 
 
 @dataclass
@@ -218,7 +223,7 @@ class _Judge:
         self._score.verdicts[slot] = Verdict(verdict.index, verdict.check, Outcome.FAIL, note)
 
 
-def _most_common(values: Iterable[object]) -> object:
+def _most_common(values: Iterable[_Value]) -> _Value:
     """Return the value that occurs most often, of several the one that came first."""
     return Counter(values).most_common(1)[0][0]
 

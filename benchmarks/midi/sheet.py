@@ -7,6 +7,7 @@ does not: what is planted where (the plants).
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -23,6 +24,8 @@ __all__ = ["Sheet"]
 
 #: The longest text of a VR, in characters (PS3.5 6.2).
 LONGEST = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240, "UC": 1024, "UT": 10240, "CS": 16}
+
+_LIKE_AN_IDENTIFIER = re.compile(r"://|@|\d{4}[-/]\d{2}[-/]\d{2}|\d{2}:\d{2}|[A-Za-z]\d{6,}")
 
 
 class Sheet:
@@ -131,28 +134,31 @@ class Sheet:
         below: tuple[Dataset, Place] | None = None,
         value: object = None,
     ) -> None:
-        """Write that a value must stay as it is; plant it first if one is given."""
+        """Write that a value must stay as it is; plant it first if one is given.
+
+        Nothing is written about values that a careful engine may well take for identifiers: some
+        makers put dates and addresses into names of models and versions.
+        """
         dataset, sequences = below or (self.dataset, ())
         tag, vr = _known(keyword)
         if value is not None:
             dataset[tag] = DataElement(tag, vr, value)
-        element = dataset.get(tag)
-        if element is None or element.VR not in vr:
+        if tag not in dataset or dataset[tag].VR not in vr:
             return
+        element = dataset[tag]
         text = text_of(element)
-        if text.strip("\\ "):
+        if text.strip("\\ ") and not _LIKE_AN_IDENTIFIER.search(text):
             place = (*sequences, Step(tag))
             self.check(place, Action.TEXT_RETAINED, text, category, vr=element.VR)
 
     def must_have(self, keyword: str, category: str) -> None:
         """Write that an attribute of Type 1 (IOD_1) or Type 2 (IOD_2) must be there, if it is."""
         tag, vr = _known(keyword)
-        element = self.dataset.get(tag)
-        if element is None:
+        if tag not in self.dataset:
             return
         if category == c.IOD_2:
             self.check((Step(tag),), Action.TAG_RETAINED, "", category, vr=vr)
-        elif text_of(element):
+        elif text_of(self.dataset[tag]):
             self.check((Step(tag),), Action.TEXT_NOTNULL, "", category, vr=vr)
 
     def item(

@@ -13,7 +13,7 @@ import itertools
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,7 +123,7 @@ def _read(path: Path) -> Source | None:
 
 
 def select(
-    sources: Iterable[Source], count: int, seed: int, modalities: Set[str] | None = None
+    sources: Iterable[Source], count: int, seed: int, modalities: Collection[str] | None = None
 ) -> list[StudyFiles]:
     """Choose at most `count` files, some of every stratum, and group them to studies.
 

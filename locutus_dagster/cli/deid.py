@@ -39,7 +39,7 @@ def deid_command(
     output: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[OUTPUT]",
+            metavar="OUTPUT",
             help="A file, a folder or a zip (*.zip); it must not exist, but for an empty folder.",
             show_default=False,
         ),
@@ -241,21 +241,17 @@ def _progress_bar() -> Iterator[Progress]:
 
 def _show(work: CollectionWork, policy: Policy) -> None:
     """Print the closing table."""
-    from rich.table import Table
-
+    from locutus_dagster.cli.lines import print_lines
     from locutus_dagster.deid.collections.work import count_by_reason
     from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
 
     outcomes = work.outcomes
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("files", justify="right")
-    for column in ("disposition", "reason", "SOP class"):
-        table.add_column(column)
+    rows, colours = [], []
     for disposition, reason, sop_class, count in count_by_reason(outcomes):
-        colour = "yellow" if reason else "green"
         name = SOP_CLASSES.get(sop_class, sop_class or "-")
-        table.add_row(str(count), f"[{colour}]{disposition}[/{colour}]", reason or "-", name)
-    out.print(table)
+        rows.append((f"{count:5}", disposition, reason or "-", name))
+        colours.append("yellow" if reason else "green")
+    print_lines(("files", "disposition", "reason", "SOP class"), rows, colours)
     places = Counter(place for one in outcomes for place in one.residue)
     if places:
         out.print("\nWhere an identifier would have been left:")

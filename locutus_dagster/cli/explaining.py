@@ -1,6 +1,7 @@
 """What `locutus deid --explain` prints.
 
-What belongs here: the lines and their columns. What does not: what they say (`deid/explain.py`).
+What belongs here: the verdict, and the columns of the lines. What does not: what they say
+(`deid/explain.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections import Counter
 
 import typer
 
+from locutus_dagster.cli.lines import print_lines
 from locutus_dagster.deid import Policy
 from locutus_dagster.deid.explain import Explained, Explanation, Result
 from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
@@ -16,8 +18,6 @@ from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
 __all__ = ["print_explanation"]
 
 _HEADER = ("tag", "attribute", "VR", "Type", "action", "result", "why")
-#: No column is padded beyond this; a longer entry moves the rest of its line.
-_WIDEST = 48
 _COLOURS = {
     Result.CHANGED: typer.colors.YELLOW,
     Result.EMPTIED: typer.colors.YELLOW,
@@ -39,14 +39,11 @@ def print_explanation(explanation: Explanation, policy: Policy) -> None:
     if not explanation.rows:
         return
     typer.echo()
-    lines = [_cells(row) for row in explanation.rows]
-    widths = [min(_WIDEST, max(map(len, column))) for column in zip(_HEADER, *lines, strict=True)]
-    typer.secho(_line(_HEADER, widths), bold=True)
-    for row, cells in zip(explanation.rows, lines, strict=True):
-        typer.secho(_line(cells, widths), fg=_COLOURS.get(row.result))
-    counts = Counter(row.result for row in explanation.rows)
+    rows = explanation.rows
+    print_lines(_HEADER, [_cells(row) for row in rows], [_COLOURS.get(r.result) for r in rows])
+    counts = Counter(row.result for row in rows)
     totals = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
-    typer.echo(f"\n{len(lines)} lines: {totals}.")
+    typer.echo(f"\n{len(rows)} lines: {totals}.")
     typer.echo("File meta information and preamble are written anew.")
 
 
@@ -54,8 +51,3 @@ def _cells(row: Explained) -> tuple[str, ...]:
     kind = "?" if row.type is None else str(row.type)
     name = row.name or "not in the data dictionary"
     return row.path, name, row.vr, kind, row.action, row.result.value, row.source
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return "  ".join(padded).rstrip()

@@ -11,6 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from locutus_dagster.cli import app
+from locutus_dagster.deid import DEFAULT_MODALITIES
 from locutus_dagster.settings import FolderSourceSettings, OrthancSourceSettings, load_settings
 
 
@@ -67,7 +68,10 @@ def test_what_the_file_suggests_in_comments_loads_too(home: Path, tmp_path: Path
     assert settings.scratch_limit == plain.scratch_limit
     assert settings.batch_size == plain.batch_size
     assert settings.workspace("default").target == plain.workspace("default").target
-    assert settings.workspace("default").modalities == plain.workspace("default").modalities
+    suggested, default = settings.workspace("default"), plain.workspace("default")
+    assert suggested.modalities == DEFAULT_MODALITIES
+    assert suggested.policy == default.policy
+    assert suggested.several_patients == "withhold"
     assert settings.ledger_address.startswith("postgresql+psycopg2://")
 
 

@@ -15,6 +15,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 
+from locutus_dagster.deid.standard.table import load_table
 from locutus_dagster.demo.pacs import MANIFEST_HEADER, DemoError, DemoPacs, build_demo_pacs
 
 IMAGE_MODALITIES = {"CR", "CT", "DX", "MR", "NM", "OT", "RF", "US", "XA", "XR"}
@@ -66,16 +67,9 @@ def _manifest_rows(pacs: DemoPacs) -> list[dict[str, str]]:
 
 
 def _tags_that_basic_handles() -> set[str]:
-    """Load the tags that PS3.15 Table E.1-1 names, from whichever table the engine ships."""
-    table = files("locutus_dagster.deid").joinpath("data", "table_e_1_1_2026d.csv")
-    lines = [line for line in table.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
-    handled = set()
-    for row in csv.DictReader(lines):
-        cells = {(key or "").strip().lower(): cell for key, cell in row.items()}
-        action = cells.get("basic") or cells.get("basic_profile") or cells.get("basic profile")
-        if action and action.strip() not in ("K", ""):
-            tag = cells.get("tag") or next(iter(cells.values()))
-            handled.add(re.sub(r"[^0-9a-fx]", "", str(tag).lower()))
+    """Return the tags and patterns about which PS3.15 Table E.1-1 has a rule."""
+    rows = load_table()
+    handled = {row.pattern.lower() if row.tag is None else f"{row.tag:08x}" for row in rows}
     assert len(handled) > 400, "the table was not understood"
     return handled
 

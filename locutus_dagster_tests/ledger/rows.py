@@ -6,9 +6,9 @@ import itertools
 
 from locutus_dagster.ledger import Ledger, State, WorkItem
 from locutus_dagster.ledger.schema import Accession, Event, Manifest, ManifestRow
-from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord
+from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord, ReportRecord
 
-__all__ = ["LEGAL_WALK", "accession", "add_items", "artifact", "delivery", "history"]
+__all__ = ["LEGAL_WALK", "accession", "add_items", "artifact", "delivery", "history", "report"]
 
 _NUMBERS = itertools.count(1)
 LEGAL_WALK = (State.EXTRACTED, State.DEIDENTIFIED, State.DELIVERED)
@@ -85,3 +85,16 @@ def delivery(**values: object) -> DeliveryRecord:
         **values,
     }
     return DeliveryRecord(**fields)  # type: ignore[arg-type]
+
+
+def report(**values: object) -> ReportRecord:
+    """A report of a study, with everything set but the time."""
+    fields: dict[str, object] = {
+        "policy_name": "research",
+        "policy_fingerprint": "5" * 16,
+        "key_id": "1-0a1b2c3d",
+        "engine_version": "0.2",
+        "table": b"\x1f\x8b compressed",
+        **values,
+    }
+    return ReportRecord(**fields)  # type: ignore[arg-type]

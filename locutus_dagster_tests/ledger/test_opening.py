@@ -9,16 +9,17 @@ import traceback
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
-from locutus_dagster.ledger import Ledger, LedgerError, migrations
+from locutus_dagster.ledger import Ledger, LedgerError, State, migrations
 from locutus_dagster.ledger.schema import Base
 from locutus_dagster_tests.ledger.processes import Wait, at_once
-from locutus_dagster_tests.ledger.rows import add_items
+from locutus_dagster_tests.ledger.rows import add_items, artifact, report
 
 
 def mode(path: Path) -> int:
@@ -46,6 +47,41 @@ def test_the_newest_migration_is_the_one_that_opening_asks_for() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+
+
+def test_a_ledger_from_before_reports_opens_with_all_that_it_holds(database_url: str) -> None:
+    ledger = ledger_at("0001", database_url)
+    (item,) = add_items(ledger, "ACC1")
+    ledger.record_extracted(item.accession_id, artifact(), source_study="handle")
+    (item,) = ledger.manifest_items("ws", item.manifest)
+    ledger.close()
+
+    opened = Ledger.open(database_url)
+
+    assert opened.work_items("ws", [item.partition_key]) == [item]
+    assert opened.deid_report(item.accession_id) is None
+    opened.record_blocked(item.accession_id, [], report(), phase=4, reason="residue")
+    assert opened.state_of(item.accession_id) is State.FAILED
+    found = opened.deid_report(item.accession_id)
+    assert found is not None
+    assert found.table == report().table
+    opened.close()
+
+
+def ledger_at(revision: str, url: str) -> Ledger:
+    """A ledger as an earlier version left it, open without being brought up to date."""
+    ledger = Ledger(url)
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        assert "deid_report" not in inspect(connection).get_table_names()
+    engine.dispose()
+    return ledger
 
 
 def test_opening_twice_keeps_what_is_there(database_url: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timezone
+
 import pytest
 
 from locutus_dagster.ledger import Ledger, LedgerError, State
 from locutus_dagster.ledger.schema import Artifact
 from locutus_dagster.ledger.states import IllegalTransitionError
-from locutus_dagster.ledger.work import DispositionCount, WorkItem, digest
+from locutus_dagster.ledger.work import DispositionCount, ReportRecord, WorkItem, digest
 from locutus_dagster_tests.ledger.rows import (
     LEGAL_WALK,
     accession,
@@ -15,11 +18,12 @@ from locutus_dagster_tests.ledger.rows import (
     artifact,
     delivery,
     history,
+    report,
 )
 
 CT = DispositionCount("1.2.840.10008.5.1.4.1.1.2", "CT", "delivered", "", 5)
 SR = DispositionCount("1.2.840.10008.5.1.4.1.1.88.11", "SR", "withheld", "structured report", 2)
-POLICY = "5" * 64
+LEFT = DispositionCount(CT.sop_class, "CT", "withheld", "identifier left in the output", 1)
 
 
 @pytest.fixture
@@ -31,16 +35,24 @@ def extract(ledger: Ledger, item: WorkItem) -> None:
     ledger.record_extracted(item.accession_id, artifact(), source_study="handle", run_id="run-1")
 
 
-def deidentify(ledger: Ledger, item: WorkItem, *counts: DispositionCount) -> None:
+def deidentify(
+    ledger: Ledger, item: WorkItem, *counts: DispositionCount, **of_report: object
+) -> None:
     ledger.record_deidentified(
         item.accession_id,
         artifact("deidentified"),
         counts,
-        policy_fingerprint=POLICY,
+        report(**of_report),
         study_uid="2.25.1",
         study_token="token",
         run_id="run-2",
     )
+
+
+def told(ledger: Ledger, item: WorkItem) -> ReportRecord | None:
+    """The report without its time."""
+    found = ledger.deid_report(item.accession_id)
+    return found and replace(found, created_at=None)
 
 
 # -- workspaces and work items ---------------------------------------------------------------
@@ -60,6 +72,15 @@ def test_a_workspace_keeps_its_first_key(ledger: Ledger) -> None:
     ledger.set_workspace_key_id("ws", "second")
     assert ledger.workspace_key_id("ws") == "first"
     assert ledger.workspace_key_id("another") is None
+
+
+def test_a_key_is_followed_by_another_only_if_it_is_the_one_that_is_known(ledger: Ledger) -> None:
+    ledger.ensure_workspace("ws")
+    ledger.set_workspace_key_id("ws", "first")
+    ledger.set_workspace_key_id("ws", "third", before="second")
+    assert ledger.workspace_key_id("ws") == "first"
+    ledger.set_workspace_key_id("ws", "second", before="first")
+    assert ledger.workspace_key_id("ws") == "second"
 
 
 def test_work_items_come_in_the_order_asked_for(ledger: Ledger) -> None:
@@ -126,12 +147,13 @@ def test_a_blocked_result_is_a_failure_that_delivers_nothing(
 ) -> None:
     extract(ledger, item)
     ledger.record_blocked(
-        item.accession_id, [CT, SR], policy_fingerprint=POLICY, phase=4, reason="residue"
+        item.accession_id, [CT, SR], report(key_id="fresh"), phase=4, reason="residue"
     )
     found = accession(ledger, item.accession_id)
     assert (found.state, found.phase, found.reason) == ("failed", 4, "residue")
     assert (found.delivered, found.withheld) == (0, 2)
     assert ledger.dispositions(item.accession_id) == [CT, SR]
+    assert told(ledger, item) == report(key_id="fresh")
     assert ledger.artifact(item.accession_id, "deidentified") is None
     assert history(ledger, item.accession_id)[1:] == [("extracted", "failed")]
 
@@ -155,6 +177,7 @@ def test_a_record_that_the_table_refuses_leaves_nothing_behind(
         ledger.record_delivered(item.accession_id, delivery())
     assert ledger.artifact(item.accession_id, "deidentified") is None
     assert ledger.dispositions(item.accession_id) == []
+    assert ledger.deid_report(item.accession_id) is None
     assert ledger.deliveries(item.accession_id) == []
     assert accession(ledger, item.accession_id).study_uid is None
     assert history(ledger, item.accession_id) == []
@@ -206,6 +229,51 @@ def test_dispositions_are_replaced_by_those_of_the_last_attempt(
     found = accession(ledger, item.accession_id)
     assert ledger.dispositions(item.accession_id) == [SR]
     assert (found.delivered, found.withheld) == (0, 2)
+
+
+def test_the_report_is_kept_with_what_it_says_and_when(ledger: Ledger, item: WorkItem) -> None:
+    extract(ledger, item)
+    before = datetime.now(timezone.utc)
+    deidentify(ledger, item, CT)
+    assert told(ledger, item) == report()
+    found = ledger.deid_report(item.accession_id)
+    assert found is not None
+    assert found.created_at is not None
+    assert before <= found.created_at <= datetime.now(timezone.utc)
+
+
+def test_the_report_is_that_of_the_last_attempt(ledger: Ledger, item: WorkItem) -> None:
+    extract(ledger, item)
+    deidentify(ledger, item, CT, SR)
+    ledger.record_state(item.accession_id, State.FAILED, phase=5)
+    deidentify(ledger, item, SR, policy_name="site-a", table=b"another")
+    assert told(ledger, item) == report(policy_name="site-a", table=b"another")
+
+
+def test_an_accession_that_was_never_de_identified_has_no_report(
+    ledger: Ledger, item: WorkItem
+) -> None:
+    extract(ledger, item)
+    assert ledger.deid_report(item.accession_id) is None
+
+
+def test_a_report_does_not_show_its_table(ledger: Ledger, item: WorkItem) -> None:
+    assert "compressed" not in repr(report())
+
+
+def test_what_was_withheld_is_counted_by_reason_over_the_accessions_asked_for(
+    ledger: Ledger,
+) -> None:
+    one, other, third = add_items(ledger, "ACC1", "ACC2", "ACC3")
+    for each, counts in ((one, (CT, SR)), (other, (SR, LEFT)), (third, (LEFT,))):
+        extract(ledger, each)
+        deidentify(ledger, each, *counts)
+    asked = [one.accession_id, other.accession_id]
+    assert ledger.withheld_by_reason(asked) == {
+        "identifier left in the output": 1,
+        "structured report": 4,
+    }
+    assert ledger.withheld_by_reason([]) == {}
 
 
 def test_a_place_that_holds_another_accession_s_delivery_is_elsewhere(ledger: Ledger) -> None:

@@ -34,6 +34,7 @@ def test_workers_give_the_same_deliveries_as_the_process_itself(
     world.run()
     pooled = World.build(tmp_path / "pooled", world.pacs, workers=2)
     secret = secret_path(pooled.settings, "default")
+    secret.parent.mkdir(exist_ok=True)
     secret.write_bytes(secret_path(world.settings, "default").read_bytes())
 
     pooled.run()

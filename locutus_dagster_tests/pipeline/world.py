@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,20 @@ class World:
     ledger: Ledger
 
     @classmethod
-    def build(cls, root: Path, pacs: DemoPacs, **settings: object) -> World:
-        """Make the world under `root`; `settings` override the workspace-independent ones."""
+    def build(
+        cls,
+        root: Path,
+        pacs: DemoPacs,
+        *,
+        workspace: Mapping[str, object] | None = None,
+        **settings: object,
+    ) -> World:
+        """Make the world under `root`.
+
+        Args:
+            workspace: further settings of the workspace, such as its policy.
+            settings: override those that belong to no workspace.
+        """
         share = root / "share"
         share.mkdir(parents=True)
         made = Settings(
@@ -46,6 +58,7 @@ class World:
                 "default": {
                     "source": {"kind": "folder", "path": str(pacs.root)},
                     "target": {"kind": "share", "path": str(share)},
+                    **(workspace or {}),
                 }
             },
         ).model_copy(update=settings)

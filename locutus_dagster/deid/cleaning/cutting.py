@@ -11,25 +11,26 @@ from collections.abc import Iterable
 
 __all__ = ["SEPARATORS", "cut", "merged"]
 
-#: Everything that may stand between words, as the inside of a character class. What is neither
-#: here nor in a word of the lexicon (marks of other scripts, pictures, control characters) counts
-#: as a letter, so cleaning removes it.
-SEPARATORS = (
-    r" \t\n\r\f\v\xa0\u2009\u202f\u3000"
-    r"!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~"
-    "\xa1\xa7\xab\xae\xb0\xb1\xb7\xbb\xbf\xd7\u2010-\u2015\u2018-\u201e\u2022\u2026\u2122"
-    "\u2248\u2260\u2264\u2265"
+#: Everything that may stand between words. What is neither here nor in a word of the lexicon
+#: (marks of other scripts, pictures, control characters) counts as a letter: cleaning removes it.
+SEPARATORS = "".join(
+    (
+        " \t\n\r\f\v\xa0\u2009\u202f\u3000",
+        "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+        "\xa1\xa7\xab\xae\xb0\xb1\xb7\xbb\xbf\xd7\u2022\u2026\u2122\u2248\u2260\u2264\u2265",
+        *map(chr, range(0x2010, 0x2016)),  # hyphens and dashes
+        *map(chr, range(0x2018, 0x201F)),  # quotation marks
+    )
 )
-_LEADING = re.compile(f"[{SEPARATORS}]*")
-_TRAILING = re.compile(f"[{SEPARATORS}]*\\Z")
 _BREAKS = re.compile(r"[\n\r\f\v]")
-_BLANKS = re.compile(r"[\s\xa0]+")
-_OPENING = {"(": ")", "[": "]", "{": "}", "<": ">"}
-_CLOSING = frozenset(_OPENING.values())
+_BLANKS = re.compile(r"\s+")
+_CLOSING_OF = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_OPENING_OF = {closing: opening for opening, closing in _CLOSING_OF.items()}
+_NOT_BETWEEN = str.maketrans("", "", "".join((*_CLOSING_OF, *_OPENING_OF, "\"'")))
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans in order, with those that touch or overlap made one."""
+    """Return spans in order, with those that touch or overlap made one, without empty ones."""
     result: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if result and start <= result[-1][1]:
@@ -43,8 +44,8 @@ def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def cut(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """Return a text without some of its parts, tidied where something went and nowhere else.
 
-    Of the separators around a cut one stays; at the ends of the text none does. Line breaks stay,
-    and so do brackets that have something in them.
+    Of the separators around a cut one stays; at the ends of the text none does. Line breaks stay
+    between words, and so do brackets that have something in them.
 
     Args:
         text: any text.
@@ -56,70 +57,82 @@ def cut(text: str, spans: Iterable[tuple[int, int]]) -> str:
     ordered = merged(spans)
     if not ordered:
         return text
-    kept: list[str] = []
-    gap: list[str] = []
-    place = 0
-    for start, end in [*ordered, (len(text), len(text))]:
-        part = text[place:start]
-        begins = _leading(part) if place else 0
-        ends = len(part) if start == len(text) and end == start else _trailing(part)
-        if begins >= ends or not part[begins:ends].strip():
-            gap.append(part)
+    begins = [0, *(end for _, end in ordered)]
+    ends = [*(start for start, _ in ordered), len(text)]
+    joined = _Joined()
+    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        part = text[begin:end]
+        core = part.lstrip(SEPARATORS) if number else part
+        before = part[: len(part) - len(core)]
+        stripped = core.rstrip(SEPARATORS)
+        if not stripped:
+            joined.gap.append(part)
+        elif number == len(ordered):
+            joined.add(before, core, "")
         else:
-            if place:
-                kept.append(_bridge([*gap, part[:begins]], inside=bool(kept)))
-            kept.append(part[begins:ends])
-            gap = [part[ends:]]
-        place = end
-    if kept and ordered[-1][1] <= len(text):
-        kept.append(_tail(gap))
-    return "".join(kept)
+            joined.add(before, stripped, core[len(stripped) :])
+    return joined.finish()
 
 
-def _leading(part: str) -> int:
-    match = _LEADING.match(part)
-    return match.end() if match else 0
+class _Joined:
+    """The parts that were kept so far, and the separators since the last of them."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._open = dict.fromkeys(_CLOSING_OF, 0)
+        self.gap: list[str] = []
+
+    def add(self, before: str, part: str, after: str) -> None:
+        self.gap.append(before)
+        if self._parts:
+            self._append(self._between())
+        else:
+            self._append(_pairs("".join(self.gap))[1])
+        self._append(part)
+        self.gap = [after]
+
+    def finish(self) -> str:
+        if self._parts:
+            self._append(self._closing(_pairs("".join(self.gap))[0]))
+        return "".join(self._parts)
+
+    def _append(self, part: str) -> None:
+        if part:
+            self._parts.append(part)
+            for opening, closing in _CLOSING_OF.items():
+                self._open[opening] += part.count(opening) - part.count(closing)
+
+    def _between(self) -> str:
+        whole = "".join(self.gap)
+        unmatched, opening = _pairs(whole)
+        closing = self._closing(unmatched)
+        breaks = "".join(_BREAKS.findall(whole))
+        if breaks:
+            return closing + breaks + opening
+        plain = (gap.translate(_NOT_BETWEEN) for gap in self.gap)
+        sign = next((gap for gap in plain if gap.strip()), " ")
+        return closing + _BLANKS.sub(" ", sign) + opening
+
+    def _closing(self, unmatched: str) -> str:
+        """Return the closing brackets that close something in the parts that were kept."""
+        closing = ""
+        count = dict(self._open)
+        for character in unmatched:
+            count[_OPENING_OF[character]] -= 1
+            if count[_OPENING_OF[character]] >= 0:
+                closing += character
+        return closing
 
 
-def _trailing(part: str) -> int:
-    end = len(part)
-    while end and _LEADING.fullmatch(part, end - 1, end):
-        end -= 1
-    return end
-
-
-def _bridge(gaps: list[str], *, inside: bool) -> str:
-    """Return what stands between two kept parts, or before the first (`inside` is False)."""
-    whole = "".join(gaps)
-    closing, opening = _unmatched(whole)
-    if not inside:
-        return opening
-    breaks = "".join(_BREAKS.findall(whole))
-    if breaks:
-        return closing + breaks + opening
-    between = ""
-    for gap in gaps:
-        plain = "".join(c for c in gap if c not in _OPENING and c not in _CLOSING and c not in "\"'")
-        if plain.strip():
-            between = _BLANKS.sub(" ", plain)
-            break
-    return closing + (between or " ") + opening
-
-
-def _tail(gaps: list[str]) -> str:
-    """Return what stands after the last kept part."""
-    return _unmatched("".join(gaps))[0]
-
-
-def _unmatched(gap: str) -> tuple[str, str]:
+def _pairs(gap: str) -> tuple[str, str]:
     """Return the closing and the opening brackets that have no partner in a gap."""
     closing: list[str] = []
     opening: list[str] = []
     for character in gap:
-        if character in _OPENING:
+        if character in _CLOSING_OF:
             opening.append(character)
-        elif character in _CLOSING:
-            if opening and _OPENING[opening[-1]] == character:
+        elif character in _OPENING_OF:
+            if opening and _CLOSING_OF[opening[-1]] == character:
                 opening.pop()
             else:
                 closing.append(character)

@@ -8,7 +8,6 @@ Most values repeat in every instance of a study, so each is worked out once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from locutus_dagster.deid.cleaning.descriptors import TextCleaner
@@ -29,7 +28,6 @@ UNUSABLE = False
 New = bytes | None | bool
 
 _SINGLE = frozenset(("LT", "ST", "UT", "UR"))  # a backslash is a character in these
-_TIMEZONE = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 #: Results are remembered up to this many bytes of values; reports can be longer than that.
 _REMEMBERED = 1024
 
@@ -135,13 +133,9 @@ class Values:
         return encode("\\".join(new or "" for new in news), self.charset)
 
     def _shift(self, vr: str, text: str) -> str | None:
-        if vr == "SH":
-            return text if _TIMEZONE.fullmatch(text.strip()) else None
         return dates.shift(vr, text, self._days)
 
     def _date(self, vr: str, text: str) -> str | None:
-        if vr == "SH":
-            return text if _TIMEZONE.fullmatch(text.strip()) else None
         return dates.keep(vr, text)
 
     def _age(self, vr: str, text: str) -> str | None:

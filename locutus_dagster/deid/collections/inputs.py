@@ -136,6 +136,9 @@ class ZipFiles(RawZip):
         self._folder = Path(tempfile.gettempdir())
         self.links = 0
 
+    def __enter__(self) -> ZipFiles:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+        return self
+
 
 def input_kind(path: Path) -> InputKind:
     """Return what a collection is, by its content.

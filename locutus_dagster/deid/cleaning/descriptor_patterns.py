@@ -1,0 +1,191 @@
+"""What identifies somebody by its form alone: dates, numbers behind a label, addresses, titles.
+
+What belongs here: patterns that need no knowledge of the study. What does not: the study's own
+identifiers (`known_identifiers.py`), and the words that may stay (`lexicon.py`).
+
+The kinds are those of 45 CFR 164.514(b)(2)(i), as far as they have a form. Every repetition in a
+pattern has an upper limit, so that the time grows with the text alone.
+
+Software versions look like addresses and dates. So there are two measures: the plain one for text
+that is not judged by words, and the strict one for descriptions. An address of four numbers
+counts where the plain measure applies only with a label, a first number from 100 up, or eight
+digits and more ("192.168.1.20"; not "4.3.2.1" and not "10.6.1.0"); the strict one takes it always.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from locutus_dagster.deid.cleaning.descriptor_titles import TITLE_WORDS, title_spans
+from locutus_dagster.deid.cleaning.folding import fold
+from locutus_dagster.deid.cleaning.lexicon import Lexicon
+from locutus_dagster.deid.identities.dates import find_dates
+
+__all__ = ["pattern_spans"]
+
+_WORDS = re.compile(r"[^\W\d_]+")
+_DIGITS = re.compile(r"\d")
+_FREE, _FREE_END = r"(?<![^\W_])", r"(?![^\W_])"
+
+_NET = re.compile(
+    r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}"
+    r"|\b(?:https?|s?ftps?|file)://\S{1,2000}|\bwww\.\S{1,2000}"
+    r"|(?:/|\\)(?:home|users|benutzer|utilisateurs|usuarios|utenti)(?:/|\\)[^\s/\\]{1,64}"
+    r"|(?<![\w.-])[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.(?:com|org|net|edu|gov|mil|info|biz)\b"
+    r"(?:[/:]\S{0,2000})?"
+    r"|(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])"
+    r"|(?<![\w:])(?:[0-9a-f]{1,4}:){4,7}[0-9a-f]{1,4}(?![\w:])",
+    re.IGNORECASE,
+)
+_QUAD = re.compile(
+    r"(?P<label>\b(?:ip|host|addr(?:ess)?|server|gateway)\s?[:=]?\s?)?"
+    r"(?<![\w.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?!\.?\w)",
+    re.IGNORECASE | re.ASCII,
+)
+
+_PHONE_LABELS = (
+    "tel telephone phone fax telefon telefono telefone telefoon telefax mobil mobile handy cell "
+    "pager beeper portable ph fon ext extension durchwahl"
+)
+_NUMBER_WORD = r"(?:\s?(?:no|nr|num|number|nummer|numero|id)\b)?"
+_JOINT = r"[\s.:#=_-]{0,4}"
+_PHONE = re.compile(
+    rf"{_FREE}(?:{'|'.join(_PHONE_LABELS.split())}){_NUMBER_WORD}{_JOINT}\+?\(?\d[\d\s()./+-]{{1,20}}\d"
+    r"|\+\d{1,3}[\s./(-]{0,2}\d(?:[\s./()-]{0,2}\d){5,13}"
+    r"|(?<![\w.])\(\d{2,5}\)\s?\d{3,4}[\s./-]?\d{2,5}(?:[\s-]\d{2,4})?"
+    r"|(?<![\w.])(?:1[-.\s])?\d{3}[-.\s]\d{3}[-.\s]\d{4}(?![\w.]?\d)"
+    r"|(?<![\w.])0\d(?:[\s.-]\d{2}){4}(?!\d)"
+    r"|(?<![\w.])0\d{1,4}\s?[/-]\s?\d{3,}[\d\s-]{0,10}"
+    r"|(?<![\w.])\d{3}-\d{2}-\d{4}(?!\w)",
+    re.IGNORECASE,
+)
+
+#: A number behind one of these is the record of a person, whatever its length.
+_RECORDS = (
+    r"mrn|m\.r\.n|mr#|pid|ssn|s\.s\.n|social\ssecurity|nhs|bsn|accession|"
+    r"acc(?:ess?)?(?=\s?(?:#|no\b|nr\b|num))|acsn|"
+    r"pat(?:ient(?:en)?|ienten)?[\s._-]{0,2}(?:id|nr|no|num|number|nummer|kennung)|"
+    r"fall-?(?:nr|nummer|no)|aufnahme-?(?:nr|nummer)|versicherten-?(?:nr|nummer)|kv-?nr|"
+    r"num[eé]ro\sde\s(?:s[eé]curit[eé]\ssociale|dossier)|historia\scl[ií]nica|cartella|"
+    r"medical\srecord|med\s?rec|health\s?(?:plan|card)|licen[cs]e|passport|vin|hospital\sno"
+)
+#: Behind one of these it is one if it has four digits or more.
+_LISTS = (
+    "id|case|order|req|request|exam|visit|episode|encounter|chart|record|file|dossier|account|acct|"
+    "policy|member|insurance|fall|pat|patient|ref|serial|sn|s/n|number|no|nr|nip|ipp|nhc|dni|hn|"
+    "control|plan|badge|employee|versicherung|kasse"
+)
+_VALUE = r"(?=[^\W\d_]{0,6}[-./#\s]{0,2}\d)[^\W_][\w./-]{0,40}"
+_RECORD = re.compile(rf"{_FREE}(?:{_RECORDS}){_NUMBER_WORD}{_JOINT}{_VALUE}", re.IGNORECASE)
+_LIST = re.compile(
+    rf"(?:{_FREE}(?:{_LISTS}){_NUMBER_WORD}{_JOINT}|#\s?)"
+    r"(?P<value>[^\W\d_]{0,4}[-./]?\d[\w./-]{0,40})",
+    re.IGNORECASE,
+)
+_BIRTH = re.compile(
+    rf"{_FREE}(?:d\.?o\.?b\.?|birth\s?date|date\sof\sbirth|born(?:\son)?|"
+    r"geb(?:oren)?\.?(?:\sam)?|geb(?:urts|\.?-?)?dat(?:um|\.)?|n[ée]e?\(?e?\)?\sle|ddn|"
+    r"date\sde\snaissance|nacid[oa](?:\sel)?|f(?:echa|\.)\s?(?:de\s)?nac(?:imiento)?\.?|fnac|"
+    r"nat[oa]\sil|data\sdi\snascita|geboren\sop|geboortedatum|nascid[oa]\sem|"
+    r"data\sde\snasc(?:imento)?\.?)\s{0,2}[:=]?\s{0,2}\d[\d./ -]{0,12}",
+    re.IGNORECASE,
+)
+_OVER_89 = r"(?:9\d|1[0-4]\d)"
+_AGE = re.compile(
+    rf"{_FREE}(?:aged?|alter|âge|edad|età|eta|leeftijd|idade)\s?[:=]?\s?(?:of\s)?0?{_OVER_89}"
+    r"(?:\s?(?:y(?:rs?|ears?|/?o)?|jahre|ans|años|anni|jaar|anos))?(?!\w|[.,]\d)"
+    rf"|(?<![\w.,])0?{_OVER_89}(?:[\s-]{{0,2}}(?:y/o|yo|yrs?|years?|ans|años|anni|jahre?|jährige?r?|"
+    r"jaar|anos|yr\sold)|\s(?:y\.?\s?o\.?))(?:[\s-]old)?(?!\w)"
+    rf"|(?<![\w.])(?:0{_OVER_89}|9[1-9]|1[0-4]\d)y(?!\w)",
+    re.IGNORECASE,
+)
+_STREETS = (
+    r"street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|way|court|ct|place|pl|square|sq|"
+    r"highway|hwy|parkway|pkwy|terrace"
+)
+_ADDRESS = re.compile(
+    rf"(?<![\w.])\d{{1,5}}[a-z]?\s(?:[A-Z][\w.'-]{{1,30}}\s){{1,3}}(?i:{_STREETS})(?![^\W_])\.?"
+    r"|(?<![\w.-])[^\W\d_][^\W\d_-]{2,30}(?i:stra(?:ß|ss)e|str\.|weg|gasse|allee|straat|laan|plein)"
+    r"\s\d{1,4}\s?[a-z]?(?!\w)"
+    r"|(?<![\w.])\d{1,4}(?:,|\sbis|\ster)?\s(?i:rue|avenue|boulevard|impasse|chemin)\s[^\d\n]{1,40}"
+    r"(?<=\w)(?!\w)"
+    r"|(?<!\w)(?:[A-Z]{1,2}-\d{4,5}\s[A-Z][^\W\d_]{2,30}|[A-Z]{2}\s\d{5}(?:-\d{4})?|\d{5}-\d{4})(?!\w)"
+)
+#: A description has no use for these, other text may.
+_STRICT = re.compile(
+    r"(?<![\w.=])\d{3}-\d{4}(?!\w)"
+    r"|(?<![\w.])(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])\.\d\d(?!\w|\.\d)"
+    r"|(?<!\w)(?:\d[-.]){6,40}\d(?!\w)",
+    re.ASCII,
+)
+_GROUPS = re.compile(r"(?<![\w.])\d{2,4}(?:[-./ ]\d{2,4}){2,5}(?!\w)", re.ASCII)
+
+_LABEL_WORDS = frozenset(
+    f"""
+    {_PHONE_LABELS} {_LISTS.replace("|", " ")} mrn m mr pid ssn s social nhs bsn accession acc acces
+    access acsn aufnahme numero historia cartella medical med health license licence passport vin
+    hospital versicherten kv patienten fallnr fallnummer aufnahmenr aufnahmenummer versichertennr
+    patnr patientennr patientid patid
+    d dob birth birthdate date born geb geboren geburtsdatum gebdatum ne nee ddn nacido nacida f
+    fecha fnac nato nata data geboortedatum nascido nascida
+    """.split()
+)
+
+
+def pattern_spans(text: str, lexicon: Lexicon, *, strict: bool) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of everything in a text that identifies somebody by its form.
+
+    Args:
+        text: any text.
+        lexicon: tells the words of a description from the names behind a title.
+        strict: take numbers, too, that may be a version or a measurement.
+    """
+    words = set(map(fold, _WORDS.findall(text)))
+    if not words.isdisjoint(TITLE_WORDS):
+        yield from title_spans(text, lexicon)
+    if "@" in text or "://" in text or "." in text or "\\" in text or "/" in text or ":" in text:
+        yield from _spans(_NET, text)
+    digits = len(_DIGITS.findall(text))
+    if digits < 2:
+        return
+    yield from _spans(_AGE, text)
+    if not words.isdisjoint(_LABEL_WORDS) or "#" in text:
+        yield from _label_spans(text)
+    if digits < 3:
+        return
+    yield from find_dates(text)
+    yield from _spans(_ADDRESS, text)
+    if digits >= 4:
+        yield from _number_spans(text, strict=strict)
+
+
+def _spans(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
+    for match in pattern.finditer(text):
+        yield match.span()
+
+
+def _label_spans(text: str) -> Iterator[tuple[int, int]]:
+    yield from _spans(_RECORD, text)
+    yield from _spans(_BIRTH, text)
+    for match in _LIST.finditer(text):
+        if len(_DIGITS.findall(match["value"])) >= 4:
+            yield match.span()
+
+
+def _number_spans(text: str, *, strict: bool) -> Iterator[tuple[int, int]]:
+    yield from _spans(_PHONE, text)
+    for match in _QUAD.finditer(text):
+        numbers = match.groups()[1:]
+        far = int(numbers[0]) >= 100 or sum(map(len, numbers)) >= 8
+        if all(int(number) <= 255 for number in numbers) and (strict or match["label"] or far):
+            yield match.span()
+    if strict:
+        yield from _spans(_STRICT, text)
+        for match in _GROUPS.finditer(text):
+            groups = [int(group) for group in re.findall(r"\d+", match[0])]
+            length = len(_DIGITS.findall(match[0]))
+            # Several b-values rise, the parts of a telephone number seldom do.
+            spoken = length >= 9 and groups != sorted(groups)
+            if spoken or (length >= 7 and " " not in match[0]):
+                yield match.span()

@@ -1,0 +1,124 @@
+"""Names that nobody told us, found by what stands beside them: "Dr. Young", "Frau Schmidt".
+
+What belongs here: titles, forms of address and labels such as "Patient:", with the words behind
+them. What does not: the names that the study itself gives away (`known_identifiers.py`).
+
+"MR" and "DR" are modalities, so in capitals they are titles only with a dot and before a word that
+is not in the lexicon.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from locutus_dagster.deid.cleaning.folding import fold
+from locutus_dagster.deid.cleaning.lexicon import Lexicon
+from locutus_dagster.deid.identities.tokens import GENERIC
+
+__all__ = ["PARTICLES", "TITLE_WORDS", "title_spans"]
+
+#: Parts of names that are written small and identify nobody.
+PARTICLES = frozenset(
+    """
+    von van der den del de la le les du des da di do dos das della delle el al bin ibn ben abu
+    ter ten te zu zum zur vom af av mc mac st
+    """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
+)
+
+_FREE, _FREE_END = r"(?<![^\W_])", r"(?![^\W_])"
+# Titles in any case, whatever follows.
+_SURE = (
+    r"frau|herrn?|monsieur|madame|mademoiselle|mme|mlle|mrs|signora|signore|signorina|se[ñn]ora?|"
+    r"se[ñn]orita|srta|senhora?|mevrouw|meneer|mevr|dhr|dott|dottore(?:ssa)?|doktor|docteur|"
+    r"professeur|professor|fräulein"
+)
+# Abbreviations in any case, with a dot.
+_DOTTED = r"prof|sra|sig\.ra|sig\.na|sig|dott\.ssa|dres|priv\.-doz|mw"
+# Words that mean something else in capitals or without a dot.
+_MIXED = r"Dr|Dres|Mr|Ms|Miss|Mx|Prof|Dra|PD\s(?=Dr)"
+_DOUBTFUL = (
+    r"DR\.|MR\.|MS\.|PROF|Hr\.|Fr\.|Sr\.|M\.|Pr\.?|Pat\.|PAT\.|Pt\.|dr\.|mr\.|ms\.|geb\.|née"
+)
+_TITLE = re.compile(
+    rf"{_FREE}(?:(?P<sure>(?i:{_SURE}){_FREE_END}\.?|(?i:{_DOTTED})\.)"
+    rf"|(?P<mixed>(?:{_MIXED}){_FREE_END}\.?)|(?P<doubtful>{_DOUBTFUL}))[\s_]{{0,2}}"
+)
+_LABEL = re.compile(
+    rf"{_FREE}(?:(?:patient(?:in|e)?|pat|name|nom|nombre|nome|naam|nachname|vorname|surname|physician|"
+    r"doctor|arzt|ärztin|médecin|medico|médico|tech(?:nologist|nician)?|mtra|mta|mtr|operator|"
+    r"radiologist|radiologe|radiologue|ref(?:erring)?(?:\s(?:phys(?:ician)?|dr|md))?|attending|"
+    r"consultant|contact|reader|zuweiser|überweiser)\s?[:=]"
+    r"|(?:requested|ordered|performed|read|reported|signed|dictated|referred|examined|scanned|"
+    r"reviewed|verified|interpreted|approved)\sby\s?:?)\s{0,2}",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|['\u2019-](?=[^\W\d_])){0,60}")
+_BETWEEN = re.compile(r"\.?[ \t_^]{1,2}|\.?,[ \t]{0,2}|\.")
+_DEGREE = re.compile(
+    r"(?<![^\W_])[A-Z][\w'\u2019-]{1,40}(?:,?\s[A-Z][\w'\u2019.-]{0,40})?,\s?"
+    r"(?:M\.?D|Ph\.?D|D\.?O|R\.?N|FRCR|MBBS|R\.?T)(?![^\W_])\.?"
+)
+
+#: Words of which a text has at least one, folded, if it has a title or a label.
+TITLE_WORDS = frozenset(
+    """
+    frau herr herrn monsieur madame mademoiselle mme mlle mrs signora signore signorina senor
+    senora senorita srta senhor senhora mevrouw meneer mevr dhr dott dottore dottoressa doktor
+    docteur professeur professor fraulein prof sra sig dres priv mw dr mr ms miss mx dra pd hr fr
+    sr m pr pat pt geb nee
+    patient patientin patiente name nom nombre nome naam nachname vorname surname physician doctor
+    arzt arztin medecin medico tech technologist technician mtra mta mtr operator radiologist
+    radiologe radiologue ref referring attending consultant contact reader zuweiser uberweiser by
+    d md ph phd do rn r n frcr mbbs rt
+    """.split()  # noqa: SIM905
+)
+
+
+def title_spans(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of titles with the one or two names behind them."""
+    for match in _TITLE.finditer(text):
+        first = _NAME.match(text, match.end())
+        if first is None or _is_no_name(match, first[0], lexicon):
+            continue
+        end = _end_of_names(text, match.end(), lexicon, sure=True)
+        if end > match.end():
+            yield match.start(), end
+    for match in _LABEL.finditer(text):
+        end = _end_of_names(text, match.end(), lexicon, sure=False)
+        if end > match.end():
+            yield match.start(), end
+    for match in _DEGREE.finditer(text):
+        yield match.span()
+
+
+def _is_no_name(title: re.Match[str], word: str, lexicon: Lexicon) -> bool:
+    """Tell whether a word behind a title shows that it was none."""
+    if title["sure"]:
+        return False
+    if title["mixed"]:
+        return not word[0].isupper() or word.casefold() in GENERIC
+    return word in lexicon or word.casefold() in GENERIC
+
+
+def _end_of_names(text: str, start: int, lexicon: Lexicon, *, sure: bool) -> int:
+    """Return where the names that begin at a place end: two at most; `start` if there is none.
+
+    Args:
+        sure: the first word is a name even if it is in the lexicon; a second one never is.
+    """
+    end = place = start
+    names = 0
+    while names < 2 and (match := _NAME.match(text, place)):
+        word = match[0]
+        if len(word) > 1 and fold(word) not in PARTICLES:
+            known = word in lexicon or word.casefold() in GENERIC
+            if (known and not (sure and names == 0)) or (names and not word[0].isupper()):
+                break
+            names += 1
+            end = match.end()
+        between = _BETWEEN.match(text, match.end())
+        if between is None:
+            break
+        place = between.end()
+    return end
