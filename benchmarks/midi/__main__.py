@@ -25,12 +25,16 @@ from benchmarks.midi.sources import default_folders
 __all__ = ["main"]
 
 _ROOT = Path(__file__).resolve().parents[2]
+#: Of the tables in a file or pipe, in characters.
+_WIDTH = 150
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the harness; return the exit status."""
     given = _parser().parse_args(arguments)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     engine: Engine = (
         Locutus.of(given.policy) if given.engine == "locutus" else CALIBRATION[given.engine]()
     )

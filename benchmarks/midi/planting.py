@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 from pydicom import config, dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
@@ -122,6 +123,7 @@ def _plant_study(
     for index, (source, dataset) in enumerate(datasets):
         _set_charset(dataset, charset)
         _replace_uids(dataset, uids)
+        _replace_names(dataset, person)
         others = [other for at_, other in enumerate(siblings) if at_ != index]
         # The files of a series draw alike.
         rng = Random(f"{seed}/{number}/{dataset.SeriesInstanceUID}")
@@ -166,6 +168,10 @@ def _plant_file(
     nested = [one for one in references if len(one[0]) > 1]
     for place, uid in [one for one in references if len(one[0]) == 1] + nested[:_REFERENCES]:
         sheet.uid(place, uid)
+    doctor = person.values["doctor_pn"]
+    for place, element in _names(dataset, ()):
+        if str(element.value) == doctor.text:
+            sheet.removed(place, doctor, "PN")
     if _PIXEL_DATA in dataset:
         sheet.check((Step(_PIXEL_DATA),), Action.PIXELS_RETAINED, pixel_checksum(dataset), c.PIXELS)
     return sheet
@@ -246,6 +252,29 @@ def _references(
                 yield from _references(item, at(sequences, int(element.tag), index), uids)
         elif element.VR == "UI" and str(element.value) in uids:
             yield (*sequences, Step(int(element.tag))), str(element.value)
+
+
+def _replace_names(dataset: Dataset, person: Person) -> None:
+    """Put a planted name into the place of every name that the file came with.
+
+    Some makers write the name of a machine where a person's should stand, which an engine then
+    rightly removes from everywhere.
+    """
+    for _, element in _names(dataset, ()):
+        if element.value:
+            element.value = person.values["doctor_pn"].text
+
+
+def _names(dataset: Dataset, sequences: Place) -> Iterator[tuple[Place, DataElement]]:
+    """Yield every person's name and where it stands, private elements left out."""
+    for element in dataset:
+        if element.tag.is_private:
+            continue
+        if element.VR == "SQ":
+            for index, item in enumerate(element.value):
+                yield from _names(item, at(sequences, int(element.tag), index))
+        elif element.VR == "PN":
+            yield (*sequences, Step(int(element.tag))), element
 
 
 def _charset(datasets: Sequence[Dataset], person: Person) -> str | list[str]:

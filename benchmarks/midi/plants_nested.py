@@ -12,6 +12,7 @@ from datetime import timedelta
 from pydicom.dataset import Dataset
 
 from benchmarks.midi import checks as c
+from benchmarks.midi.people import Value
 from benchmarks.midi.phrases import FINDINGS, LINES, pick
 from benchmarks.midi.places import Place, at
 from benchmarks.midi.plants_texts import text_for
@@ -143,7 +144,7 @@ def plant_content(sheet: Sheet) -> None:
     if _CONTENT not in sheet.dataset:
         return
     items = sheet.dataset[_CONTENT].value
-    for _ in range(3):
+    for _ in range(4):
         items.insert(0, Dataset())
     findings = FINDINGS[sheet.person.language]
     for index, (code, meaning) in enumerate(
@@ -156,7 +157,8 @@ def plant_content(sheet: Sheet) -> None:
         sheet.stays("ValueType", c.TECHNICAL, below=below)
         concept = (item.ConceptNameCodeSequence[0], at(below[1], 0x0040A043, 0))
         sheet.stays("CodeValue", c.TECHNICAL, below=concept)
-    for append in (_observer, _subject, _dates, _container):
+    _container(sheet, items[3], at((), _CONTENT, 3))
+    for append in (_observer, _subject, _dates):
         append(sheet, items)
     _request_and_verification(sheet)
 
@@ -204,9 +206,9 @@ def _dates(sheet: Sheet, items: list[Dataset]) -> None:
     sheet.put_uid("UID", str(sheet.dataset.StudyInstanceUID), below=below)
 
 
-def _container(sheet: Sheet, items: list[Dataset]) -> None:
+def _container(sheet: Sheet, section: Dataset, place: Place) -> None:
     """A section within a section, which is where careless engines stop looking."""
-    section, place = _append(sheet, items, "CONTAINER", "121070", "Findings")
+    _head(section, "CONTAINER", "121070", "Findings")
     section.ContinuityOfContent = "SEPARATE"
     inner = sheet.item("ContentSequence", below=(section, place))
     _head(inner[0], "TEXT", "121073", "Impression")
@@ -230,4 +232,6 @@ def _request_and_verification(sheet: Sheet) -> None:
     below[0].VerifyingObserverIdentificationCodeSequence = []
     sheet.identifier("VerifyingObserverName", values["doctor_pn"], below=below)
     sheet.identifier("VerifyingOrganization", values["hospital"], below=below)
-    sheet.date("VerificationDateTime", f"{day:%Y%m%d}121500", below=below)
+    # The profile puts dummies into the whole sequence: the date must go, and cannot be moved.
+    verified = Value("C", f"{day:%Y%m%d}121500", (), "retain_longitudinal_full_dates")
+    sheet.identifier("VerificationDateTime", verified, below=below)

@@ -17,7 +17,7 @@ from pydicom.uid import UID
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.midi.checks import KINDS, category_group
+from benchmarks.midi.checks import DESCRIPTORS, KINDS, category_group
 from benchmarks.midi.harness import Run
 from benchmarks.midi.places import format_place, without_items
 from benchmarks.midi.scoring import Outcome, Verdict
@@ -47,6 +47,7 @@ def print_report(console: Console, run: Run, *, show_values: bool = False) -> No
     for title, table in (
         ("Files not delivered", _withheld(run)),
         ("Checks that failed", _failures(run, show_values)),
+        ("Descriptive words lost most often", _lost(run)),
         ("Planted identifiers left", _left(run, show_values)),
     ):
         if table.row_count:
@@ -131,6 +132,20 @@ def _failures(run: Run, show_values: bool) -> Table:
         table.add_row(*row, *([first.check.text] if show_values else []))
     if len(ordered) > _MOST:
         table.caption = f"and {len(ordered) - _MOST} more groups, see the CSV report"
+    return table
+
+
+def _lost(run: Run) -> Table:
+    """The words themselves: they identify nobody, which is why they must stay."""
+    words = Counter(
+        word.casefold()
+        for verdict in run.score.failures()
+        if verdict.check.category == DESCRIPTORS
+        for word in verdict.lost
+    )
+    table = Table("times", "word", title="Descriptive words lost most often", title_justify="left")
+    for word, count in words.most_common(_MOST):
+        table.add_row(str(count), word)
     return table
 
 

@@ -151,14 +151,25 @@ class _Judge:
                 passed = check.action in _PASS_IF_MISSING
                 self._add(index, check, Outcome.PASS if passed else Outcome.FAIL, missing)
             else:
+                lost: tuple[str, ...] = ()
                 try:
-                    note = self._judge(file, check, output)
+                    if check.action is Action.TEXT_RETAINED:
+                        note, lost = _kept(check, output.text(check.place, check.vr))
+                    else:
+                        note = self._judge(file, check, output)
                 except UnreadableOutputError:
                     note = "value unreadable"
-                self._add(index, check, Outcome.FAIL if note else Outcome.PASS, note)
+                self._add(index, check, Outcome.FAIL if note else Outcome.PASS, note, lost)
 
-    def _add(self, index: int, check: Check, outcome: Outcome, note: str = "") -> None:
-        self._score.verdicts.append(Verdict(index, check, outcome, note))
+    def _add(
+        self,
+        index: int,
+        check: Check,
+        outcome: Outcome,
+        note: str = "",
+        lost: tuple[str, ...] = (),
+    ) -> None:
+        self._score.verdicts.append(Verdict(index, check, outcome, note, lost))
 
     def _judge(self, file: KeyFile, check: Check, output: Output) -> str:
         """Return why a check fails, "" if it passes or is judged in the end."""
@@ -169,8 +180,6 @@ class _Judge:
         new = output.text(check.place, check.vr)
         if check.action is Action.TEXT_NOTNULL:
             return "" if new and new.strip() else "absent or empty"
-        if check.action is Action.TEXT_RETAINED:
-            return _kept(check, new)
         if check.action is Action.TEXT_REMOVED:
             return _removed(check, new)
         if check.action is Action.UID_CHANGED:
@@ -228,17 +237,19 @@ def _most_common(values: Iterable[_Value]) -> _Value:
     return Counter(values).most_common(1)[0][0]
 
 
-def _kept(check: Check, new: str | None) -> str:
+def _kept(check: Check, new: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return why a check of retained text fails, "" if it passes, and the words that are lost."""
     tokens = [token for token in _KEPT_SPLIT.split(check.text) if token]
     if not tokens:
         raise ValueError("a check of retained text without words")
     if new is None:
-        return "absent"
+        return "absent", tuple(tokens)
     if check.vr in _NUMERIC:
-        return "" if _same_numbers(check.text, new) else "other numbers" if new else "empty"
+        same = _same_numbers(check.text, new)
+        return ("", ()) if same else ("other numbers" if new else "empty", tuple(tokens))
     folded = new.casefold()
-    lost = [token for token in tokens if token.casefold() not in folded]
-    return "" if not lost else "words lost" if new.strip() else "empty"
+    lost = tuple(token for token in tokens if token.casefold() not in folded)
+    return ("words lost" if new.strip() else "empty") if lost else "", lost
 
 
 def _same_numbers(old: str, new: str) -> bool:

@@ -25,7 +25,9 @@ __all__ = ["Sheet"]
 #: The longest text of a VR, in characters (PS3.5 6.2).
 LONGEST = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240, "UC": 1024, "UT": 10240, "CS": 16}
 
-_LIKE_AN_IDENTIFIER = re.compile(r"://|@|\d{4}[-/]\d{2}[-/]\d{2}|\d{2}:\d{2}|[A-Za-z]\d{6,}")
+_LIKE_AN_IDENTIFIER = re.compile(
+    r"://|@|\d{4}[-/]\d{2}[-/]\d{2}|\d{2}:\d{2}|[A-Za-z]\d{6,}|\[\d{8}\]"
+)
 
 
 class Sheet:

@@ -20,6 +20,7 @@ from locutus_dagster import __version__
 from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, out
 from locutus_dagster.cli.deid import deid_command
 from locutus_dagster.cli.keys import keys_app
+from locutus_dagster.cli.report import report_command
 
 __all__ = ["app"]
 
@@ -109,6 +110,9 @@ def run_command(
         from locutus_dagster.settings import load_settings
 
         raise typer.Exit(run_and_show(load_settings(), workspace, manifest, out, err, accessions))
+
+
+app.command("report")(report_command)
 
 
 @app.command("ui")

@@ -243,12 +243,12 @@ def _show(work: CollectionWork, policy: Policy) -> None:
     """Print the closing table."""
     from locutus_dagster.cli.lines import print_lines
     from locutus_dagster.deid.collections.work import count_by_reason
-    from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
+    from locutus_dagster.deid.standard.names import sop_class_name
 
     outcomes = work.outcomes
     rows, colours = [], []
     for disposition, reason, sop_class, count in count_by_reason(outcomes):
-        name = SOP_CLASSES.get(sop_class, sop_class or "-")
+        name = sop_class_name(sop_class) or sop_class or "-"
         rows.append((f"{count:5}", disposition, reason or "-", name))
         colours.append("yellow" if reason else "green")
     print_lines(("files", "disposition", "reason", "SOP class"), rows, colours)

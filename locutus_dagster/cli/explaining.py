@@ -13,7 +13,7 @@ import typer
 from locutus_dagster.cli.lines import print_lines
 from locutus_dagster.deid import Policy
 from locutus_dagster.deid.explain import Explained, Explanation, Result
-from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
+from locutus_dagster.deid.standard.names import sop_class_name
 
 __all__ = ["print_explanation"]
 
@@ -28,7 +28,7 @@ _COLOURS = {
 
 def print_explanation(explanation: Explanation, policy: Policy) -> None:
     """Print an explanation to standard output: the verdict first, then a line for each element."""
-    sop_class = SOP_CLASSES.get(explanation.sop_class, explanation.sop_class or "no SOP class")
+    sop_class = sop_class_name(explanation.sop_class) or explanation.sop_class or "no SOP class"
     typer.echo(f"{sop_class}, policy {policy.name} ({policy.fingerprint})")
     if explanation.reason:
         typer.secho(f"withheld: {explanation.reason}", fg=typer.colors.RED, bold=True)

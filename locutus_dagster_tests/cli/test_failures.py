@@ -19,6 +19,7 @@ import pytest
 
 from locutus_dagster.demo.pacs import DemoPacs, build_demo_pacs
 from locutus_dagster_tests.parts import free_port
+from locutus_dagster_tests.pipeline.arrivals import leaky_instance
 
 LOCUTUS = Path(sys.executable).parent / "locutus"
 
@@ -228,6 +229,46 @@ def test_a_secret_reference_that_leads_nowhere_names_the_variable(site: Site) ->
     assert "Export STUDY_SECRET" in err
     code, _, _ = site.run("run", "batch", STUDY_SECRET="0123456789abcdef" * 4)
     assert code == 0
+
+
+def test_a_policy_with_mistakes_moves_nothing_and_names_each_line(site: Site) -> None:
+    site.load()
+    policy = site.root / "site.yaml"
+    policy.write_text("name: site-a\nuids: fresch\ncolour: red\n", encoding="utf-8")
+    folder = {"kind": "folder", "path": str(site.pacs.root)}
+    site.configure(folder, policy=str(policy))
+
+    code, _, err = site.run("run", "batch")
+
+    assert code == 1
+    assert "of workspace 'default' cannot be used" in err
+    assert "site.yaml, line 2" in err
+    assert "site.yaml, line 3" in err
+    assert not (site.home / "private" / "default.secret").exists()
+    policy.write_text("name: site-a\n", encoding="utf-8")
+    site.assert_finishes()
+
+
+def test_an_identifier_in_one_instance_is_said_and_costs_that_instance_alone(site: Site) -> None:
+    site.load()
+    with leaky_instance(site.pacs, site.pacs.accessions[0]):
+        code, out, _ = site.run("run", "batch")
+
+    assert code == 0
+    assert out.count("PROCESSED") == 3
+    assert "Withheld instances: 1 identifier left in the output." in out
+    code, out, _ = site.run("report", "batch~000001")
+    assert code == 0
+    assert "Identifiers were found in (0018,1020)." in out
+
+
+def test_a_rotated_key_goes_on_and_keeps_what_was_delivered(site: Site) -> None:
+    site.load()
+    site.assert_finishes()
+    code, _, _ = site.run("keys", "rotate", str(site.home / "private" / "default.secret"))
+    assert code == 0
+
+    site.assert_finishes()
 
 
 def test_an_unknown_manifest_lists_those_that_are_known(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import dagster as dg
@@ -12,7 +13,9 @@ from locutus_dagster.defs.names import GATE, asset_key, chain_keys
 from locutus_dagster.defs.partitions import accession_partitions
 from locutus_dagster.ledger import State
 from locutus_dagster.pipeline.outcomes import Artifact
+from locutus_dagster.settings import Settings
 from locutus_dagster_tests.defs.conftest import MANIFEST, Home
+from locutus_dagster_tests.pipeline.arrivals import leaky_instance
 
 STEP = "accession_chain"
 
@@ -109,6 +112,27 @@ def test_the_gate_is_a_check_of_each_partition(home: Home) -> None:
     assert failing.check_name == GATE
     assert failing.severity is dg.AssetCheckSeverity.ERROR
     assert failing.metadata["places"].value == "(0018,1020)"
+    held = home.item(home.pacs.residue_accession or "").instances
+    assert failing.metadata["instances withheld for residue"].value == held
+
+
+def test_the_gate_warns_where_the_rest_of_a_study_is_delivered(home: Home) -> None:
+    key = home.load()[0]
+
+    with leaky_instance(home.pacs, home.pacs.accessions[0]):
+        result = _run_range(home, [key])
+
+    assert result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.partition, check.passed) == (GATE, key, False)
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert check.metadata["instances withheld for residue"].value == 1
+    assert check.metadata["places"].value == "(0018,1020)"
+    for artifact in Artifact:
+        assert _statuses(home, artifact)["materialized"] == {key}
+    assert home.item(home.pacs.accessions[0]).withheld == 1
+    (warning,) = [text for text in _warnings(home, result.run_id) if "identifier" in text]
+    assert warning.startswith(f"{key}: 1 of ")
 
 
 def test_materializations_say_what_an_operator_wants_to_see(home: Home) -> None:
@@ -140,6 +164,14 @@ def test_no_event_carries_an_identifier(home: Home, caplog: pytest.LogCaptureFix
 
 def _records(home: Home, run_id: str) -> list[dg.EventLogRecord]:
     return list(home.instance.get_records_for_run(run_id).records)
+
+
+def _warnings(home: Home, run_id: str) -> list[str]:
+    return [
+        record.event_log_entry.user_message
+        for record in _records(home, run_id)
+        if record.event_log_entry.level == logging.WARNING
+    ]
 
 
 def test_a_bad_row_fails_the_run_after_everything_else_is_done(home: Home) -> None:
@@ -180,11 +212,7 @@ def test_keeping_interim_files_is_said_loudly(home: Home, monkeypatch: pytest.Mo
 
     result = _run_range(home, home.load()[:1])
 
-    logged = [
-        record.event_log_entry.user_message
-        for record in _records(home, result.run_id)
-        if record.event_log_entry.level == logging.WARNING
-    ]
+    logged = _warnings(home, result.run_id)
     assert any("IDENTIFIED studies stay" in message for message in logged)
 
 
@@ -219,19 +247,69 @@ def test_the_assets_are_described_for_the_catalogue(home: Home) -> None:
     assert graph.get(order[1]).check_keys == {dg.AssetCheckKey(order[1], GATE)}
 
 
-def test_a_changed_policy_changes_the_code_version(home: Home) -> None:
-    own = home.settings.workspaces["default"]
-    fewer = home.settings.model_copy(
-        update={"workspaces": {"default": own.model_copy(update={"modalities": ("CT",)})}}
-    )
+def _with_workspaces(home: Home, **own: dict[str, object]) -> Settings:
+    """The home's settings with these workspaces, each like the default one but for what is said."""
+    like = home.settings.workspaces["default"]
+    changed = {name: like.model_copy(update=update) for name, update in own.items()}
+    return home.settings.model_copy(update={"workspaces": changed})
+
+
+def _code_version(settings: Settings) -> str | None:
     key = asset_key("default", Artifact.DEIDENTIFIED)
+    return build_defs(settings).resolve_asset_graph().get(key).code_version
 
-    versions = {
-        build_defs(settings).resolve_asset_graph().get(key).code_version
-        for settings in (home.settings, fewer)
-    }
 
-    assert len(versions) == 2
+@pytest.mark.parametrize(
+    "update",
+    [{"modalities": ("CT",)}, {"policy": "research"}, {"several_patients": "allow"}],
+    ids=lambda update: next(iter(update)),
+)
+def test_another_policy_is_another_code_version(home: Home, update: dict[str, object]) -> None:
+    assert _code_version(_with_workspaces(home, default=update)) != _code_version(home.settings)
+
+
+def test_editing_a_site_s_policy_file_changes_the_code_version(home: Home) -> None:
+    path = home.root / "site.yaml"
+    settings = _with_workspaces(home, default={"policy": str(path)})
+    path.write_text("name: site\n", encoding="utf-8")
+    before = _code_version(settings)
+
+    path.write_text("name: site\nuids: fresh\n", encoding="utf-8")
+
+    assert _code_version(settings) != before
+
+
+def test_a_policy_with_a_mistake_is_told_where_it_belongs_and_spares_other_workspaces(
+    home: Home,
+) -> None:
+    path = home.root / "site.yaml"
+    path.write_text("name: site\nuids: fresch\n", encoding="utf-8")
+    settings = _with_workspaces(home, default={}, spine={"policy": str(path)})
+
+    graph = build_defs(settings).resolve_asset_graph()
+
+    told = graph.get(asset_key("spine", Artifact.RAW)).description or ""
+    assert "workspace 'spine' cannot be used" in told
+    assert "site.yaml, line 2" in told
+    fine = graph.get(asset_key("default", Artifact.RAW))
+    assert "cannot be used" not in (fine.description or "")
+    assert fine.code_version == _code_version(home.settings)
+
+
+def test_a_run_under_a_policy_with_a_mistake_fails_with_its_lines(home: Home) -> None:
+    key = home.load()[0]
+    path = home.root / "site.yaml"
+    path.write_text("name: site\nuids: fresch\n", encoding="utf-8")
+    config = json.loads((home.root / "locutus.yaml").read_text(encoding="utf-8"))
+    config["workspaces"]["default"]["policy"] = str(path)
+    (home.root / "locutus.yaml").write_text(json.dumps(config), encoding="utf-8")
+
+    result = _run_range(home, [key])
+
+    (failure,) = [e for e in result.all_events if e.is_step_failure]
+    told = failure.event_specific_data.user_failure_data.description  # type: ignore[union-attr]
+    assert "site.yaml, line 2" in told
+    assert home.item(home.pacs.accessions[0]).state is State.LOADED
 
 
 def test_each_workspace_has_assets_partitions_and_a_job_of_its_own(home: Home) -> None:

@@ -15,6 +15,7 @@ from locutus_dagster.pipeline.workspace_secret import secret_path
 from locutus_dagster.secret_refs import SecretMissingError
 from locutus_dagster.sources.base import SourceUnavailableError
 from locutus_dagster.targets import TargetError
+from locutus_dagster_tests.pipeline.arrivals import leaky_instance
 from locutus_dagster_tests.pipeline.world import World, endings, results
 
 
@@ -34,7 +35,6 @@ def test_workers_give_the_same_deliveries_as_the_process_itself(
     world.run()
     pooled = World.build(tmp_path / "pooled", world.pacs, workers=2)
     secret = secret_path(pooled.settings, "default")
-    secret.parent.mkdir(exist_ok=True)
     secret.write_bytes(secret_path(world.settings, "default").read_bytes())
 
     pooled.run()
@@ -104,15 +104,70 @@ def test_residue_blocks_the_delivery_and_names_the_place_but_not_the_value(world
     outcomes = world.run([item.partition_key])
 
     (gate,) = [o for o in outcomes if isinstance(o, GateChecked)]
-    assert not gate.passed
+    assert (gate.passed, gate.anything_left) == (False, False)
+    assert gate.metadata["instances searched"] == gate.metadata["instances withheld for residue"]
     end = endings(outcomes)[item.partition_key]
-    assert "(0018,1020)" in end.reason
+    assert end.reason.startswith("every instance was withheld: ")
+    assert end.reason.endswith("identifiers were found in (0018,1020)")
     said = repr(outcomes).casefold()
     assert not [name for name in world.pacs.invented_identifiers if name.casefold() in said]
     assert world.delivered_zips() == []
     assert world.leftovers() == []
     after = world.item(world.pacs.residue_accession or "")
     assert (after.state, after.phase, after.delivered) == (State.FAILED, Phase.TRANSFORM, 0)
+
+
+def test_an_instance_with_residue_is_withheld_and_the_rest_delivered(world: World) -> None:
+    item = world.whole()
+    with leaky_instance(world.pacs, item.accession_number):
+        outcomes = world.run([item.partition_key])
+
+    (gate,) = [o for o in outcomes if isinstance(o, GateChecked)]
+    assert (gate.passed, gate.anything_left) == (False, True)
+    after = world.whole()
+    assert gate.metadata == {
+        "instances searched": after.instances,
+        "instances withheld for residue": 1,
+        "places": "(0018,1020)",
+    }
+    assert (after.state, after.withheld, after.reason) == (State.DELIVERED, 1, "")
+    assert after.delivered == (after.instances or 0) - 1
+    (zipped,) = world.delivered_zips()
+    assert world.members(zipped) == after.delivered
+    deid = next(o for o in outcomes if getattr(o, "artifact", None) is Artifact.DEIDENTIFIED)
+    assert deid.metadata["withheld: identifier left in the output"] == 1
+    said = repr(outcomes).casefold()
+    assert not [name for name in world.pacs.invented_identifiers if name.casefold() in said]
+
+
+def test_a_resumed_delivery_says_again_what_the_gate_found(world: World) -> None:
+    item = world.whole()
+    blocker = world.share / ".TopLevel"
+    blocker.write_text("a file where a folder should be")
+    with leaky_instance(world.pacs, item.accession_number):
+        first = next(o for o in world.run([item.partition_key]) if isinstance(o, GateChecked))
+    blocker.unlink()
+
+    again = next(o for o in world.run([item.partition_key]) if isinstance(o, GateChecked))
+
+    assert (again.passed, again.anything_left) == (False, True)
+    assert again.metadata == first.metadata | {"resumed": "yes"}
+
+
+def test_the_gate_passes_where_everything_is_withheld_for_other_reasons(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(workspace={"modalities": ["XA"]})
+    item = world.whole()
+
+    outcomes = world.run([item.partition_key])
+
+    (gate,) = [o for o in outcomes if isinstance(o, GateChecked)]
+    assert (gate.passed, gate.anything_left) == (True, False)
+    end = endings(outcomes)[item.partition_key]
+    assert end.result is Result.FAILED
+    assert end.reason.startswith("every instance was withheld: ")
+    assert "identifiers were found" not in end.reason
 
 
 def test_outcomes_carry_no_identifier(world: World) -> None:

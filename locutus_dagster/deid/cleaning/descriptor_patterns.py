@@ -48,10 +48,11 @@ _PHONE_LABELS = (
     "tel telephone phone fax telefon telefono telefone telefoon telefax mobil mobile handy cell "
     "pager beeper portable ph fon ext extension durchwahl"
 )
-_NUMBER_WORD = r"(?:\s?(?:no|nr|num|number|nummer|numero|id)\b)?"
+_NUMBER_WORD = r"(?![^\W\d_])(?:\s?(?:no|nr|num|number|nummer|numero|id)\b)?"
 _JOINT = r"[\s.:#=_-]{0,4}"
 _PHONE = re.compile(
-    rf"{_FREE}(?:{'|'.join(_PHONE_LABELS.split())}){_NUMBER_WORD}{_JOINT}\+?\(?\d[\d\s()./+-]{{1,20}}\d"
+    rf"{_FREE}(?:{'|'.join(_PHONE_LABELS.split())}){_NUMBER_WORD}{_JOINT}\+?\(?\d(?:[\s()./-]{{0,2}}\d){{4,14}}"
+    r"(?!\w)"
     r"|\+\d{1,3}[\s./(-]{0,2}\d(?:[\s./()-]{0,2}\d){5,13}"
     r"|(?<![\w.])\(\d{2,5}\)\s?\d{3,4}[\s./-]?\d{2,5}(?:[\s-]\d{2,4})?"
     r"|(?<![\w.])(?:1[-.\s])?\d{3}[-.\s]\d{3}[-.\s]\d{4}(?![\w.]?\d)"
@@ -76,11 +77,11 @@ _LISTS = (
     "policy|member|insurance|fall|pat|patient|ref|serial|sn|s/n|number|no|nr|nip|ipp|nhc|dni|hn|"
     "control|plan|badge|employee|versicherung|kasse"
 )
-_VALUE = r"(?=[^\W\d_]{0,6}[-./#\s]{0,2}\d)[^\W_][\w./-]{0,40}"
+_VALUE = r"(?!\d{2,4}\s?[x\xd7*]\s?\d)(?=[^\W\d_]{0,6}[-./#\s]{0,2}\d)[^\W_][\w./-]{0,40}"
 _RECORD = re.compile(rf"{_FREE}(?:{_RECORDS}){_NUMBER_WORD}{_JOINT}{_VALUE}", re.IGNORECASE)
 _LIST = re.compile(
-    rf"(?:{_FREE}(?:{_LISTS}){_NUMBER_WORD}{_JOINT}|#\s?)"
-    r"(?P<value>[^\W\d_]{0,4}[-./]?\d[\w./-]{0,40})",
+    rf"(?:{_FREE}(?:{_LISTS}){_NUMBER_WORD}{_JOINT}|(?<!\S)#\s?)"
+    r"(?!\d{2,4}\s?[x\xd7*]\s?\d)(?P<value>[^\W\d_]{0,4}[-./]?\d[\w./-]{0,40})",
     re.IGNORECASE,
 )
 _BIRTH = re.compile(
@@ -100,17 +101,25 @@ _AGE = re.compile(
     rf"|(?<![\w.])(?:0{_OVER_89}|9[1-9]|1[0-4]\d)y(?!\w)",
     re.IGNORECASE,
 )
-_STREETS = (
-    r"street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|way|court|ct|place|pl|square|sq|"
-    r"highway|hwy|parkway|pkwy|terrace"
+_STATES = (
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|P[AR]|RI|S[CD]|"
+    "T[NX]|UT|V[AT]|W[AIVY]"
 )
 _ADDRESS = re.compile(
-    rf"(?<![\w.])\d{{1,5}}[a-z]?\s(?:[A-Z][\w.'-]{{1,30}}\s){{1,3}}(?i:{_STREETS})(?![^\W_])\.?"
-    r"|(?<![\w.-])[^\W\d_][^\W\d_-]{2,30}(?i:stra(?:ß|ss)e|str\.|weg|gasse|allee|straat|laan|plein)"
+    # 12 Main Street
+    r"(?<![\w.])\d{1,5}[a-z]?\s(?P<street>(?:[A-Z][\w.'-]{1,30}\s){1,3})"
+    r"(?:(?i:street|road|rd|avenue|ave|lane|boulevard|blvd|highway|hwy|parkway|pkwy|terrace)"
+    r"|(?P<doubtful>(?i:st|drive|dr|way|court|ct|place|pl|square|sq|ln)))(?![^\W_])\.?"
+    # Hauptstraße 5
+    r"|(?<![\w.-])[^\W\d_][^\W\d_-]{2,30}(?i:stra(?:ß|ss)e|str\.|gasse|allee|straat|laan|plein|weg)"
     r"\s\d{1,4}\s?[a-z]?(?!\w)"
-    r"|(?<![\w.])\d{1,4}(?:,|\sbis|\ster)?\s(?i:rue|avenue|boulevard|impasse|chemin)\s[^\d\n]{1,40}"
-    r"(?<=\w)(?!\w)"
-    r"|(?<!\w)(?:[A-Z]{1,2}-\d{4,5}\s[A-Z][^\W\d_]{2,30}|[A-Z]{2}\s\d{5}(?:-\d{4})?|\d{5}-\d{4})(?!\w)"
+    # 5, rue de la Paix
+    r"|(?<![\w.])\d{1,4}(?:,|\sbis|\ster)?\s(?i:rue|avenue|boulevard|impasse|chemin)\s"
+    r"(?i:(?:de|du|des|la|le|les|sainte?)\s|[dl]['\u2019])(?:(?i:la|le|les)\s)?"
+    r"[^\W\d_]{2,30}(?:[\s-][A-Z][^\W\d_]{2,30})?"
+    # D-26121 Oldenburg, NY 10001, 10001-1234
+    r"|(?<!\w)(?:[A-Z]{1,2}-\d{4,5}\s[A-Z][^\W\d_]{2,30}"
+    rf"|(?:{_STATES})\s\d{{5}}(?:-\d{{4}})?|\d{{5}}-\d{{4}})(?!\w)"
 )
 #: A description has no use for these, other text may.
 _STRICT = re.compile(
@@ -119,8 +128,21 @@ _STRICT = re.compile(
     r"|(?<!\w)(?:\d[-.]){6,40}\d(?!\w)",
     re.ASCII,
 )
+#: UIDs, the registered ones excepted (PS3.6 Annex A).
+_UID = re.compile(r"(?<![\w.])(?!1\.2\.840\.10008\.)[0-2](?:\.\d{1,39}){5,40}(?!\.?\w)", re.ASCII)
+_SHORTEST_UID = 28
 _GROUPS = re.compile(r"(?<![\w.])\d{2,4}(?:[-./ ]\d{2,4}){2,5}(?!\w)", re.ASCII)
 
+#: Signs one of which is in every match of `_NET`.
+_NET_SIGNS = frozenset("@./\\:-")
+#: How the names of months begin that dates are written with.
+_MONTHS = frozenset(
+    """
+    jan feb fev mar mae maa mrz apr avr abr may mai mag maj mei jun jui giu jul lug aug aou ago sep
+    set oct okt ott out nov dec dez dic gen ene sty lut kwi cze lip sie wrz paz lis gru
+    """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
+)
+#: Words of which a text has at least one, folded, if it has a number behind a label.
 _LABEL_WORDS = frozenset(
     f"""
     {_PHONE_LABELS} {_LISTS.replace("|", " ")} mrn m mr pid ssn s social nhs bsn accession acc acces
@@ -144,18 +166,18 @@ def pattern_spans(text: str, lexicon: Lexicon, *, strict: bool) -> Iterator[tupl
     words = set(map(fold, _WORDS.findall(text)))
     if not words.isdisjoint(TITLE_WORDS):
         yield from title_spans(text, lexicon)
-    if "@" in text or "://" in text or "." in text or "\\" in text or "/" in text or ":" in text:
+    if not _NET_SIGNS.isdisjoint(text):
         yield from _spans(_NET, text)
     digits = len(_DIGITS.findall(text))
-    if digits < 2:
+    if not digits:
         return
-    yield from _spans(_AGE, text)
-    if not words.isdisjoint(_LABEL_WORDS) or "#" in text:
-        yield from _label_spans(text)
-    if digits < 3:
-        return
-    yield from find_dates(text)
-    yield from _spans(_ADDRESS, text)
+    if digits >= 2:
+        yield from _spans(_AGE, text)
+        if not words.isdisjoint(_LABEL_WORDS) or "#" in text:
+            yield from _label_spans(text)
+    if digits >= 3 or not text.isascii() or any(word[:3] in _MONTHS for word in words):
+        yield from find_dates(text)
+    yield from _address_spans(text, lexicon)
     if digits >= 4:
         yield from _number_spans(text, strict=strict)
 
@@ -173,12 +195,23 @@ def _label_spans(text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
+def _address_spans(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]:
+    for match in _ADDRESS.finditer(text):
+        # "3 Phase Abdomen CT" is no court.
+        known = match["doubtful"] and all(word in lexicon for word in match["street"].split())
+        if not known:
+            yield match.span()
+
+
 def _number_spans(text: str, *, strict: bool) -> Iterator[tuple[int, int]]:
     yield from _spans(_PHONE, text)
     for match in _QUAD.finditer(text):
         numbers = match.groups()[1:]
         far = int(numbers[0]) >= 100 or sum(map(len, numbers)) >= 8
         if all(int(number) <= 255 for number in numbers) and (strict or match["label"] or far):
+            yield match.span()
+    for match in _UID.finditer(text):
+        if len(match[0]) >= _SHORTEST_UID:
             yield match.span()
     if strict:
         yield from _spans(_STRICT, text)

@@ -37,9 +37,7 @@ _SURE = (
 _DOTTED = r"prof|sra|sig\.ra|sig\.na|sig|dott\.ssa|dres|priv\.-doz|mw"
 # Words that mean something else in capitals or without a dot.
 _MIXED = r"Dr|Dres|Mr|Ms|Miss|Mx|Prof|Dra|PD\s(?=Dr)"
-_DOUBTFUL = (
-    r"DR\.|MR\.|MS\.|PROF|Hr\.|Fr\.|Sr\.|M\.|Pr\.?|Pat\.|PAT\.|Pt\.|dr\.|mr\.|ms\.|geb\.|née"
-)
+_DOUBTFUL = rf"(?:DR|MR|MS|Hr|Fr|Sr|M|Pr|Pat|PAT|Pt|dr|mr|ms|geb)\.|(?:PROF|Pr|née){_FREE_END}"
 _TITLE = re.compile(
     rf"{_FREE}(?:(?P<sure>(?i:{_SURE}){_FREE_END}\.?|(?i:{_DOTTED})\.)"
     rf"|(?P<mixed>(?:{_MIXED}){_FREE_END}\.?)|(?P<doubtful>{_DOUBTFUL}))[\s_]{{0,2}}"

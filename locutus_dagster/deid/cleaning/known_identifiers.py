@@ -170,6 +170,9 @@ class KnownIdentifiers:
                 yield start, covered, is_name
             elif _is_border(text, start) and _is_border(text, end):
                 yield start, end, is_name
+            elif not (_is_plain(text[max(0, start - 1) : start]) or _is_plain(text[end : end + 1])):
+                start, covered = _whole_word(text, start, end)
+                yield start, covered, is_name
 
     def _with_initials(self, text: str, start: int, end: int) -> tuple[int, int]:
         """Widen the place of a name by "'s" and by one or two initials on each side."""
@@ -230,6 +233,11 @@ def _is_border(text: str, place: int) -> bool:
     if before.isalpha() and after.isalpha():
         return before.islower() and after.isupper()
     return not (before.isdigit() and after.isdigit())
+
+
+def _is_plain(character: str) -> bool:
+    """Tell whether a character is an ASCII letter or digit: all that the residue scan looks at."""
+    return character.isascii() and character.isalnum()
 
 
 def _whole_word(text: str, start: int, end: int) -> tuple[int, int]:

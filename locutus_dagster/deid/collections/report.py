@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from locutus_dagster.deid.collections.work import Outcome
 from locutus_dagster.deid.policies.model import Action, Policy
-from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
+from locutus_dagster.deid.standard.names import sop_class_name
 
 __all__ = ["COLUMNS", "report_csv"]
 
@@ -61,7 +61,7 @@ def _rows(outcomes: Sequence[Outcome], policy: Policy) -> Iterator[tuple[object,
             # Where no UID could be read, there stands a name made of the position.
             instance.instance if instance.instance.startswith("2.25.") else "",
             instance.sop_class,
-            SOP_CLASSES.get(instance.sop_class, ""),
+            sop_class_name(instance.sop_class),
             instance.modality,
             instance.disposition.value,
             instance.reason,

@@ -20,7 +20,7 @@ from locutus_dagster.deid.faults import DeidError, UnreadableError
 from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
 from locutus_dagster.deid.patients import Patients
 from locutus_dagster.deid.policies.model import Policy
-from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
+from locutus_dagster.deid.standard.names import sop_class_name
 from locutus_dagster.deid.study import Delivered, Members, StudyWork, check_subject_id
 
 __all__ = ["CollectionWork", "Outcome", "Progress", "count_by_reason"]
@@ -222,7 +222,7 @@ class CollectionWork:
 
 def _sop_class(instance: Instance) -> str:
     text = instance.text(_SOP_CLASS)
-    return text if text in SOP_CLASSES else "unregistered" if text else ""
+    return text if sop_class_name(text) else "unregistered" if text else ""
 
 
 def count_by_reason(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, int]]:

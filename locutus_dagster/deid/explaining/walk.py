@@ -130,13 +130,14 @@ class Explainer:
         self, spot: Spot, element: Element, new: bytes | None, vrs: tuple[str, ...]
     ) -> Result:
         """Return what became of an element from what is written in its place."""
-        tag, vr, start, _, end, _ = element
+        tag, vr, start, value, end, _ = element
         if new is None or new == self._buf[start:end]:
             return Result.KEPT
         if not new:
             return Result.REMOVED
-        empty = (spot.context.encoder.element(tag, one, b"") for one in (vr, *vrs) if one)
-        return Result.EMPTIED if new in empty else Result.CHANGED
+        if new in (spot.context.encoder.element(tag, one, b"") for one in (vr, *vrs) if one):
+            return Result.EMPTIED if value < end else Result.KEPT  # with another VR, perhaps
+        return Result.CHANGED
 
     def _sequence(
         self, spot: Spot, element: Element, row: Explained, decision: Decision
@@ -159,6 +160,8 @@ class Explainer:
             left, inside = True, self._items(inner, items)
         if left and any(one.result is not Result.KEPT for one in inside):
             row = row._replace(result=Result.CHANGED)
+        if row.action == action_word(Action.KEEP):
+            row = row._replace(action=action_word(Action.CLEAN))  # its items, by their own rules
         yield row
         yield from inside
 

@@ -178,7 +178,7 @@ class Rulebook:
         if not meant or (listed and not _same_kind(meant, listed)):
             return Ruling(Action.REMOVE, f"{rule.source}: not of the VR that is listed")
         action = rule.actions[0]
-        if action in (Action.KEEP, Action.CLEAN):
+        if action in (Action.KEEP, Action.CLEAN, Action.DATE):
             action = self._private_action(meant)
         return Ruling(action, rule.source, None, Action.REMOVE, rule.text, meant)
 

@@ -1,4 +1,4 @@
-"""What attributes are called: PS3.6, Table E.1-1 where it knows newer ones, and private ones.
+"""What attributes and SOP classes are called: PS3.6, and the tables that know newer ones.
 
 What belongs here: names for people. What does not: VRs and UIDs (`dictionary.py`).
 
@@ -13,10 +13,12 @@ from functools import lru_cache
 from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import dictionary_description, private_dictionary_description
 
+from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
 from locutus_dagster.deid.standard.safe_private import load_safe_private, safe_private
+from locutus_dagster.deid.standard.storage_classes import storage_class
 from locutus_dagster.deid.standard.table import load_table
 
-__all__ = ["attribute_name", "is_public_creator", "private_name"]
+__all__ = ["attribute_name", "is_public_creator", "private_name", "sop_class_name"]
 
 
 def attribute_name(tag: int) -> str:
@@ -60,3 +62,9 @@ def private_name(creator: str, tag: int) -> str:
         return private_dictionary_description(tag, creator).strip("[]")
     except KeyError:
         return ""
+
+
+def sop_class_name(uid: str) -> str:
+    """Return the name of a SOP class, "" where it is not registered or has none."""
+    known = storage_class(uid)
+    return SOP_CLASSES.get(uid) or (known.name if known else "")
