@@ -292,7 +292,7 @@ class StudyWork:
         """Transform and search every instance; what holds no identifier is delivered."""
         values = Values(self._policy, self._pseudonyms, subject, self._identifiers)
         transform = StudyTransform(self._policy, values, subject)
-        scan = ResidueScan(self._identifiers)
+        scan = ResidueScan(self._identifiers, values.kept_uids)
         folder = self._pseudonyms.study_token(self._study_uid)
         total = len(self._members)
         for index, member in enumerate(self._members):

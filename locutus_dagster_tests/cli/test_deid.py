@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,13 @@ from locutus_dagster.cli import app
 from locutus_dagster.deid.identities.keys import KeyRing
 from locutus_dagster_tests.deid.builders import ct, encode, item, sequence, write_raw_zip
 
-LOCUTUS = Path(sys.executable).parent / "locutus"
+#: The command, also where a shell in the background has switched Ctrl-C off.
+LOCUTUS = """
+import signal
+from locutus_dagster.cli import app
+signal.signal(signal.SIGINT, signal.default_int_handler)
+app()
+"""
 IDENTIFIERS = ("quimbleton", "dorothea", "pat778899", "acc4711x", "rudolf", "19571231", "1.2.3.4.5")
 OTHER_PATIENT = {
     "StudyInstanceUID": "1.2.3.4.6.100",
@@ -329,11 +334,10 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
     source = folder_of(tmp_path, *(one.replace(b"1.2.3.4.5.300.1000", uid) for uid in uids))
     there = {path.name for path in tmp_path.iterdir()}
     process = subprocess.Popen(
-        [str(LOCUTUS), "deid", str(source), str(tmp_path / name)],
+        [sys.executable, "-c", LOCUTUS, "deid", str(source), str(tmp_path / name)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "LOCUTUS_HOME": str(tmp_path / "home")},
     )
     while {path.name for path in tmp_path.iterdir()} == there and process.poll() is None:
         time.sleep(0.002)

@@ -148,6 +148,8 @@ class _Tree:
             # Kept for what it says, not for who may stand in it besides.
             action = Action.SCRUB if meant == "UT" else Action.KEEP
         if action is Action.KEEP:
+            if value_type == "UIDREF":
+                context.values.kept_uids.add(bytes(self._buf[start:end]).strip(b" \0"))
             return None
         dummy = context.encoder.element(tag, vr, DUMMIES.get(meant, b""))
         context.counts[action] += 1

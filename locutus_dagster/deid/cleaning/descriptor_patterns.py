@@ -26,21 +26,21 @@ __all__ = ["pattern_spans"]
 
 _WORDS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d")
-_FREE, _FREE_END = r"(?<![^\W_])", r"(?![^\W_])"
+_FREE = r"(?<![^\W_])"
 
 _NET = re.compile(
     r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}"
-    r"|\b(?:https?|s?ftps?|file)://\S{1,2000}|\bwww\.\S{1,2000}"
+    r"|(?<![^\W_])(?:https?|s?ftps?|file)://\S{1,2000}|(?<![^\W_])www\.\S{1,2000}"
     r"|(?:/|\\)(?:home|users|benutzer|utilisateurs|usuarios|utenti)(?:/|\\)[^\s/\\]{1,64}"
-    r"|(?<![\w.-])[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.(?:com|org|net|edu|gov|mil|info|biz)\b"
+    r"|(?<![^\W_]|[.-])[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.(?:com|org|net|edu|gov|mil|info|biz)\b"
     r"(?:[/:]\S{0,2000})?"
     r"|(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])"
     r"|(?<![\w:])(?:[0-9a-f]{1,4}:){4,7}[0-9a-f]{1,4}(?![\w:])",
     re.IGNORECASE,
 )
 _QUAD = re.compile(
-    r"(?P<label>\b(?:ip|host|addr(?:ess)?|server|gateway)\s?[:=]?\s?)?"
-    r"(?<![\w.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?!\.?\w)",
+    r"(?P<label>(?<![^\W_])(?:ip|host|addr(?:ess)?|server|gateway)\s?[:=]?\s?)?"
+    r"(?<![^\W_]|[.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?!\.?[^\W_])",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -51,14 +51,14 @@ _PHONE_LABELS = (
 _NUMBER_WORD = r"(?![^\W\d_])(?:\s?(?:no|nr|num|number|nummer|numero|id)\b)?"
 _JOINT = r"[\s.:#=_-]{0,4}"
 _PHONE = re.compile(
-    rf"{_FREE}(?:{'|'.join(_PHONE_LABELS.split())}){_NUMBER_WORD}{_JOINT}\+?\(?\d(?:[\s()./-]{{0,2}}\d){{4,14}}"
-    r"(?!\w)"
+    rf"{_FREE}(?:{'|'.join(_PHONE_LABELS.split())}){_NUMBER_WORD}{_JOINT}\+?\(?\d(?:[\s()./-]{{0,2}}\d){{4,18}}"
+    r"(?![^\W_])"
     r"|\+\d{1,3}[\s./(-]{0,2}\d(?:[\s./()-]{0,2}\d){5,13}"
-    r"|(?<![\w.])\(\d{2,5}\)\s?\d{3,4}[\s./-]?\d{2,5}(?:[\s-]\d{2,4})?"
-    r"|(?<![\w.])(?:1[-.\s])?\d{3}[-.\s]\d{3}[-.\s]\d{4}(?![\w.]?\d)"
-    r"|(?<![\w.])0\d(?:[\s.-]\d{2}){4}(?!\d)"
-    r"|(?<![\w.])0\d{1,4}\s?[/-]\s?\d{3,}[\d\s-]{0,10}"
-    r"|(?<![\w.])\d{3}-\d{2}-\d{4}(?!\w)",
+    r"|(?<![^\W_]|[.])\(\d{2,5}\)\s?\d{3,4}[\s./-]?\d{2,5}(?:[\s-]\d{2,4})?"
+    r"|(?<![^\W_]|[.])(?:1[-.\s])?\d{3}[-.\s]\d{3}[-.\s]\d{4}(?!\.?[^\W_])"
+    r"|(?<![^\W_]|[.])0\d(?:[\s.-]\d{2}){4}(?!\d)"
+    r"|(?<![^\W_]|[.])0\d{1,4}\s?[/-]\s?\d{3,10}[\d\s-]{0,10}"
+    r"|(?<![^\W_]|[.])\d{3}-\d{2}-\d{4}(?![^\W_])",
     re.IGNORECASE,
 )
 
@@ -77,11 +77,11 @@ _LISTS = (
     "policy|member|insurance|fall|pat|patient|ref|serial|sn|s/n|number|no|nr|nip|ipp|nhc|dni|hn|"
     "control|plan|badge|employee|versicherung|kasse"
 )
-_VALUE = r"(?!\d{2,4}\s?[x\xd7*]\s?\d)(?=[^\W\d_]{0,6}[-./#\s]{0,2}\d)[^\W_][\w./-]{0,40}"
+_VALUE = r"(?!\d{2,4}\s?[x\xd7*]\s?\d)(?=[^\W\d_]{0,6}[-./#\s]{0,2}\d)(?:[^\W_]|[./-](?=\d)){1,41}"
 _RECORD = re.compile(rf"{_FREE}(?:{_RECORDS}){_NUMBER_WORD}{_JOINT}{_VALUE}", re.IGNORECASE)
 _LIST = re.compile(
     rf"(?:{_FREE}(?:{_LISTS}){_NUMBER_WORD}{_JOINT}|(?<!\S)#\s?)"
-    r"(?!\d{2,4}\s?[x\xd7*]\s?\d)(?P<value>[^\W\d_]{0,4}[-./]?\d[\w./-]{0,40})",
+    r"(?!\d{2,4}\s?[x\xd7*]\s?\d)(?P<value>[^\W\d_]{0,4}[-./]?\d(?:[^\W_]|[./-](?=\d)){0,40})",
     re.IGNORECASE,
 )
 _BIRTH = re.compile(
@@ -95,10 +95,10 @@ _BIRTH = re.compile(
 _OVER_89 = r"(?:9\d|1[0-4]\d)"
 _AGE = re.compile(
     rf"{_FREE}(?:aged?|alter|âge|edad|età|eta|leeftijd|idade)\s?[:=]?\s?(?:of\s)?0?{_OVER_89}"
-    r"(?:\s?(?:y(?:rs?|ears?|/?o)?|jahre|ans|años|anni|jaar|anos))?(?!\w|[.,]\d)"
-    rf"|(?<![\w.,])0?{_OVER_89}(?:[\s-]{{0,2}}(?:y/o|yo|yrs?|years?|ans|años|anni|jahre?|jährige?r?|"
-    r"jaar|anos|yr\sold)|\s(?:y\.?\s?o\.?))(?:[\s-]old)?(?!\w)"
-    rf"|(?<![\w.])(?:0{_OVER_89}|9[1-9]|1[0-4]\d)y(?!\w)",
+    r"(?:\s?(?:y(?:rs?|ears?|/?o)?|jahre|ans|años|anni|jaar|anos))?(?![^\W_]|[.,]\d)"
+    rf"|(?<![^\W_]|[.,])0?{_OVER_89}(?:[\s-]{{0,2}}(?:y/o|yo|yrs?|years?|ans|años|anni|jahre?|jährige?r?|"
+    r"jaar|anos|yr\sold)|\s(?:y\.?\s?o\.?))(?:[\s-]old)?(?![^\W_])"
+    rf"|(?<![^\W_]|[.])(?:0{_OVER_89}|9[1-9]|1[0-4]\d)y(?![^\W_])",
     re.IGNORECASE,
 )
 _STATES = (
@@ -107,31 +107,33 @@ _STATES = (
 )
 _ADDRESS = re.compile(
     # 12 Main Street
-    r"(?<![\w.])\d{1,5}[a-z]?\s(?P<street>(?:[A-Z][\w.'-]{1,30}\s){1,3})"
+    r"(?<![^\W_]|[.])\d{1,5}[a-z]?\s(?P<street>(?:[A-Z][\w.'-]{1,30}\s){1,3})"
     r"(?:(?i:street|road|rd|avenue|ave|lane|boulevard|blvd|highway|hwy|parkway|pkwy|terrace)"
     r"|(?P<doubtful>(?i:st|drive|dr|way|court|ct|place|pl|square|sq|ln)))(?![^\W_])\.?"
     # Hauptstraße 5
-    r"|(?<![\w.-])[^\W\d_][^\W\d_-]{2,30}(?i:stra(?:ß|ss)e|str\.|gasse|allee|straat|laan|plein|weg)"
-    r"\s\d{1,4}\s?[a-z]?(?!\w)"
+    r"|(?<![^\W_]|[.-])[^\W\d_][^\W\d_-]{2,30}(?i:stra(?:ß|ss)e|str\.|gasse|allee|straat|laan|plein|weg)"
+    r"\s\d{1,4}\s?[a-z]?(?![^\W_])"
     # 5, rue de la Paix
-    r"|(?<![\w.])\d{1,4}(?:,|\sbis|\ster)?\s(?i:rue|avenue|boulevard|impasse|chemin)\s"
+    r"|(?<![^\W_]|[.])\d{1,4}(?:,|\sbis|\ster)?\s(?i:rue|avenue|boulevard|impasse|chemin)\s"
     r"(?i:(?:de|du|des|la|le|les|sainte?)\s|[dl]['\u2019])(?:(?i:la|le|les)\s)?"
     r"[^\W\d_]{2,30}(?:[\s-][A-Z][^\W\d_]{2,30})?"
     # D-26121 Oldenburg, NY 10001, 10001-1234
-    r"|(?<!\w)(?:[A-Z]{1,2}-\d{4,5}\s[A-Z][^\W\d_]{2,30}"
-    rf"|(?:{_STATES})\s\d{{5}}(?:-\d{{4}})?|\d{{5}}-\d{{4}})(?!\w)"
+    r"|(?<![^\W_])(?:[A-Z]{1,2}-\d{4,5}\s[A-Z][^\W\d_]{2,30}"
+    rf"|(?:{_STATES})\s\d{{5}}(?:-\d{{4}})?|\d{{5}}-\d{{4}})(?![^\W_])"
 )
 #: A description has no use for these, other text may.
 _STRICT = re.compile(
-    r"(?<![\w.=])\d{3}-\d{4}(?!\w)"
-    r"|(?<![\w.])(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])\.\d\d(?!\w|\.\d)"
-    r"|(?<!\w)(?:\d[-.]){6,40}\d(?!\w)",
+    r"(?<![^\W_]|[.=])\d{3}-\d{4}(?![^\W_])"
+    r"|(?<![^\W_]|[.])(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])\.\d\d(?![^\W_]|\.\d)"
+    r"|(?<![^\W_])(?:\d[-.]){6,40}\d(?![^\W_])",
     re.ASCII,
 )
 #: UIDs, the registered ones excepted (PS3.6 Annex A).
-_UID = re.compile(r"(?<![\w.])(?!1\.2\.840\.10008\.)[0-2](?:\.\d{1,39}){5,40}(?!\.?\w)", re.ASCII)
+_UID = re.compile(
+    r"(?<![^\W_]|[.])(?!1\.2\.840\.10008\.)[0-2](?:\.\d{1,39}){5,40}(?!\.?[^\W_])", re.ASCII
+)
 _SHORTEST_UID = 28
-_GROUPS = re.compile(r"(?<![\w.])\d{2,4}(?:[-./ ]\d{2,4}){2,5}(?!\w)", re.ASCII)
+_GROUPS = re.compile(r"(?<![^\W_]|[.])\d{2,4}(?:[-./ ]\d{2,4}){2,5}(?![^\W_])", re.ASCII)
 
 #: Signs one of which is in every match of `_NET`.
 _NET_SIGNS = frozenset("@./\\:-")

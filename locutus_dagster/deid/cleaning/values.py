@@ -55,6 +55,8 @@ class Values:
         self._known: dict[tuple[object, ...], New] = {}
         #: Specific Character Set of the data set or item at hand.
         self.charset = b""
+        #: UIDs that a rule about a content item keeps, such as a device's: no residue.
+        self.kept_uids: set[bytes] = set()
 
     def __repr__(self) -> str:
         return "Values()"

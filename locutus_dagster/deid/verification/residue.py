@@ -12,7 +12,7 @@ searched: its bytes are samples. Encapsulated pixel data is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from typing import Any
 
@@ -52,9 +52,11 @@ class ResidueScan:
 
     Args:
         identifiers: of the whole study.
+        kept_uids: original UIDs that may stand in an output; looked at when an output is searched.
     """
 
-    def __init__(self, identifiers: Identifiers) -> None:
+    def __init__(self, identifiers: Identifiers, kept_uids: Set[bytes] = frozenset()) -> None:
+        self._kept_uids = kept_uids
         self._tokens: dict[bytes, tuple[Rule, int]] = {}
         self._uids: frozenset[bytes] = frozenset()
         self._uid_lengths: list[int] = []
@@ -157,8 +159,10 @@ class ResidueScan:
         first = len(before)
         while first and before[first - 1 : first] in b"0123456789.":
             first -= 1
-        whole = (before[first:] + text[:stop]).decode("ascii", "replace").strip(".")
-        return whole not in WELL_KNOWN_UIDS
+        whole = (before[first:] + text[:stop]).strip(b".")
+        if whole in self._kept_uids:
+            return False
+        return whole.decode("ascii", "replace") not in WELL_KNOWN_UIDS
 
     def _large(self, segment: Segment) -> bool:
         """Search a large value window by window."""

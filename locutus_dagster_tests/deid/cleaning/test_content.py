@@ -171,3 +171,11 @@ def test_a_listed_concept_with_a_value_of_another_kind_is_judged_by_its_kind(
     )
     (one,) = cleaned(tmp_path, report(finding)).ContentSequence
     assert one.ConceptCodeSequence[0].CodeMeaning == "Chest"
+
+
+def test_a_device_uid_that_is_retained_is_no_residue(tmp_path: Path) -> None:
+    device = content(code("121012", "DCM", "Device Observer UID"), "UIDREF", UID="1.2.3.4.5.678901")
+    (kept,) = cleaned(tmp_path, report(device), Option.RETAIN_DEVICE_IDENTITY).ContentSequence
+    assert kept.UID == "1.2.3.4.5.678901"
+    (mapped,) = cleaned(tmp_path, report(device)).ContentSequence
+    assert mapped.UID == PSEUDONYMS.uid("1.2.3.4.5.678901")
