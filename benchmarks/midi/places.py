@@ -45,7 +45,7 @@ class Step:
 
     Attributes:
         tag: group and element; of a private attribute, group and low byte.
-        creator: of a private attribute; None for a standard one.
+        creator: of a private attribute, in capitals; None for a standard one.
         item: the item that the next step looks into, None at the end.
     """
 

@@ -60,7 +60,7 @@ def _safe(sheet: Sheet) -> None:
     makers = sorted({safe[0] for safe in _SAFE if modality in safe[5]})
     maker = sheet.rng.choice(makers) if makers else ""
     for creator, group, low, vr, value, modalities in _SAFE:
-        place = (Step(group << 16 | low, creator),)
+        place = (Step(group << 16 | low, creator.upper()),)
         if creator == maker and modality in modalities and find(sheet.dataset, place) is None:
             block = sheet.dataset.private_block(group, creator, create=True)
             sheet.dataset[block.get_tag(low)] = DataElement(block.get_tag(low), vr, value)
@@ -87,7 +87,7 @@ def _private(
     """
     tag = dataset.private_block(group, creator, create=True).get_tag(low)
     dataset[tag] = DataElement(tag, vr, value.text if content is None else content)
-    sheet.removed((*sequences, Step(group << 16 | low, creator)), value, vr)
+    sheet.removed((*sequences, Step(group << 16 | low, creator.upper())), value, vr)
 
 
 def _local_block(sheet: Sheet) -> None:

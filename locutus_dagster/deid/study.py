@@ -12,6 +12,7 @@ for the second, up to a number of elements.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,8 @@ from locutus_dagster.deid.disposition import (
     StudyDisposition,
 )
 from locutus_dagster.deid.encoding.archive import RawZip, write_zip
-from locutus_dagster.deid.encoding.part10 import Instance, open_instance
+from locutus_dagster.deid.encoding.codec import Sharing
+from locutus_dagster.deid.encoding.part10 import Instance, Sharings, open_instance
 from locutus_dagster.deid.faults import DeidError, UnreadableError
 from locutus_dagster.deid.identities.identifiers import Identifiers
 from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
@@ -195,6 +197,7 @@ class StudyWork:
         self._identifiers = Identifiers(known_identifiers, policy)
         self._patients = Patients()
         self._progress = progress or (lambda done, total: None)
+        self._sharing: Sharings = defaultdict(Sharing)
         self._members: list[_Member] = []
         self._residue: list[ResidueHit] = []
         self._size_out = 0
@@ -256,7 +259,7 @@ class StudyWork:
                 member.reason = "unreadable file"
                 continue
             try:
-                instance = open_instance(data)
+                instance = open_instance(data, self._sharing)
                 self._identifiers.add(instance)
                 self._patients.add(instance)
                 self._describe(member, instance, seen)
@@ -308,7 +311,7 @@ class StudyWork:
         instance, member.instance = member.instance, None
         try:
             if instance is None:
-                instance = open_instance(self._files.read(index))
+                instance = open_instance(self._files.read(index), self._sharing)
             output = transform.apply(instance, member.sop_class)
         except UnreadableError as error:
             member.reason = f"unreadable: {error.code}"

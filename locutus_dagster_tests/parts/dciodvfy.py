@@ -28,7 +28,8 @@ _ITEM_NUMBER = re.compile(r"\[\d+\]")
 _VALUE = re.compile(r"\s(?:= )?<.*|\s= '.*")
 _MODULE = re.compile(r"\s*(?:- )?Module=<([^<>]*)>\s*$")
 _IOD = re.compile(r"[A-Z]\w+")
-_UNREADABLE = "Dicom dataset read failed"
+_CRASHED = "dciodvfy crashed"
+_UNREADABLE = ("Dicom dataset read failed", _CRASHED)
 
 
 @dataclass(frozen=True, order=True)
@@ -64,7 +65,7 @@ class Validation:
     @property
     def readable(self) -> bool:
         """Whether it got to the file's end: what follows from stopping early says nothing."""
-        return all(finding.kind != _UNREADABLE for finding in self.errors)
+        return all(finding.kind not in _UNREADABLE for finding in self.errors)
 
 
 def find_dciodvfy() -> str | None:
@@ -83,15 +84,18 @@ def require_dciodvfy() -> str:
 def validate(program: str, path: Path) -> Validation:
     """Return what the validator says about a file; may be called from several threads.
 
+    It crashes on some damaged files, which then is a finding as well.
+
     Raises:
-        RuntimeError: it crashed, or said nothing that can be understood.
+        RuntimeError: the file could not be opened.
     """
     done = subprocess.run(
         [program, "-new", str(path)], capture_output=True, check=False, timeout=60, errors="replace"
     )
+    validation = _parse(done.stdout + done.stderr)
     if done.returncode not in (0, 1):
-        raise RuntimeError(f"dciodvfy ended with status {done.returncode}")
-    return _parse(done.stdout + done.stderr)
+        validation.errors[Finding("", _CRASHED, "")] += 1
+    return validation
 
 
 def _parse(report: str) -> Validation:

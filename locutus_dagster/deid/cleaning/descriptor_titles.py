@@ -26,6 +26,9 @@ PARTICLES = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
 )
 
+#: Words between a label and a name: "Performed by: Nurse Ratched".
+_ROLES = frozenset(("nurse", "sister", "tech", "technologist", "radiographer", "doctor", "dr"))
+
 _FREE, _FREE_END = r"(?<![^\W_])", r"(?![^\W_])"
 # Titles in any case, whatever follows.
 _SURE = (
@@ -109,7 +112,7 @@ def _end_of_names(text: str, start: int, lexicon: Lexicon, *, sure: bool) -> int
     names = 0
     while names < 2 and (match := _NAME.match(text, place)):
         word = match[0]
-        if len(word) > 1 and fold(word) not in PARTICLES:
+        if len(word) > 1 and fold(word) not in PARTICLES and fold(word) not in _ROLES:
             known = word in lexicon or word.casefold() in GENERIC
             if (known and not (sure and names == 0)) or (names and not word[0].isupper()):
                 break

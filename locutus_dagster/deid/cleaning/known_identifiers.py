@@ -108,6 +108,8 @@ class KnownIdentifiers:
         letters = [_NO_LETTER.sub("", fold(part)) for part in parts]
         letters = [part for part in letters if part]
         for place, one in enumerate(letters):
+            if rule_for(one) is not None:  # "OBrien"
+                self._words[one] = True
             others = letters[:place] + letters[place + 1 :]
             initials = "".join(other[0] for other in others)
             joined = {initials + one, one + initials, *(other[0] + one for other in others)}

@@ -21,7 +21,7 @@ from locutus_dagster.deid.cleaning.output import Output, Segment
 from locutus_dagster.deid.cleaning.private import private_decisions, walk_unknown_sequence
 from locutus_dagster.deid.cleaning.statement import Statement
 from locutus_dagster.deid.cleaning.values import UNUSABLE, Values
-from locutus_dagster.deid.encoding.codec import FRAGMENTS, Buffer, Element
+from locutus_dagster.deid.encoding.codec import FRAGMENTS, Buffer, Element, Shared, Walker
 from locutus_dagster.deid.encoding.encode import DUMMIES, Encoder, file_meta
 from locutus_dagster.deid.encoding.part10 import PIXEL_TAGS, Instance
 from locutus_dagster.deid.policies.content_rules import ContentRules
@@ -178,6 +178,7 @@ class Context:
         self._inside: dict[tuple[int, bool, bool], Context] = {}
         self._shared: dict[tuple[bool, bool], Context] = {}
         self._private: dict[tuple[str, int, str], Decision | None] = {}
+        self._results: dict[tuple[Shared, bytes], tuple[bytes | None, dict[Action, int]]] = {}
 
     def __repr__(self) -> str:
         return f"Context({self._place})"
@@ -314,12 +315,27 @@ class Context:
         unknown = vr == "UN"
         inner = self.inside(tag, unknown=unknown, dummies=decision.action is Action.DUMMY)
         if kind is Kind.CONTENT:
-            content = clean_items(inner, buf, items)
+            walker = Walker(buf, explicit=inner.encoder.explicit, little=inner.encoder.little)
+            content = clean_items(inner, buf, walker.sequence(value, end))
             if content == b"":
                 return decision.data
+        elif type(items) is Shared:
+            content = inner.shared(items)
         else:
             content = inner.items(buf, items)
         return None if content is None else self.encoder.element(tag, vr, content)
+
+    def shared(self, items: Shared) -> bytes | None:
+        """Return the cleaned items of a repeated sequence, which are worked out once."""
+        key = (items, self.values.charset)
+        if key not in self._results:
+            outer, self.counts = self.counts, defaultdict(int)
+            self._results[key] = self.items(items.buf, items), self.counts
+            self.counts = outer
+        content, counts = self._results[key]
+        for action, count in counts.items():
+            self.counts[action] += count
+        return content
 
     def items(self, buf: Buffer, items: list[list[Element]]) -> bytes | None:
         """Return the cleaned items of a sequence, None where nothing in them changes."""

@@ -180,11 +180,10 @@ def _folder(path: Path) -> Iterator[Writer]:
     staging = path / _STAGING
     moved: list[Path] = []
     with _told():
-        made = False
+        made = not path.is_dir()  # known before: Ctrl-C may come at any moment
         try:
-            if not path.is_dir():
+            if made:
                 path.mkdir(mode=0o700)
-                made = True
             staging.mkdir(mode=0o700)
 
             def write(instances: Iterable[Delivered]) -> int:

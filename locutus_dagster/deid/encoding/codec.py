@@ -10,8 +10,9 @@ An element is a plain tuple, because a study has hundreds of thousands of them:
 
 `start`, `value_start` and `end` are offsets in bytes into the walked buffer; the header lies
 between the first two. `items` is None for a plain value, a list of element lists for a sequence,
-and the empty tuple `FRAGMENTS` for encapsulated pixel data. Anything that does not add up raises
-`UnreadableError`; whatever the bytes are, nothing else is raised.
+and the empty tuple `FRAGMENTS` for encapsulated pixel data. Where a `Sharing` is given, the items
+of a sequence that repeats byte for byte are one `Shared` list with a buffer of its own. Anything
+that does not add up raises `UnreadableError`; whatever the bytes are, nothing else is raised.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from typing import Any, TypeAlias
 from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.standard.dictionary import LONG_VRS, SHORT_VRS, UNDEFINED, VR_OF
 
-__all__ = ["FRAGMENTS", "MAX_DEPTH", "MAX_ELEMENTS", "PIXEL_DATA", "Buffer", "Element", "Walker"]
+__all__ = [
+    "FRAGMENTS",
+    "MAX_DEPTH",
+    "MAX_ELEMENTS",
+    "PIXEL_DATA",
+    "Buffer",
+    "Element",
+    "Shared",
+    "Sharing",
+    "Walker",
+]
 
 Buffer: TypeAlias = "bytes | memoryview"
 Element: TypeAlias = tuple[int, str, int, int, int, Any]
@@ -44,6 +55,86 @@ _PLAIN = {True: Struct("<HHL").unpack_from, False: Struct(">HHL").unpack_from}
 _LENGTH = {True: Struct("<L").unpack_from, False: Struct(">L").unpack_from}
 
 
+class Shared(list[list[Element]]):
+    """The items of a sequence that repeats byte for byte; the offsets refer to `buf`."""
+
+    __slots__ = ("buf",)
+
+    def __init__(self, items: list[list[Element]], buf: bytes) -> None:
+        super().__init__(items)
+        self.buf = buf
+
+    # Two are the same if they are one; what is known about one is looked up by it.
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+
+
+class Sharing:
+    """Remembers short sequences of one study and one encoding, to walk each but once.
+
+    The slices of a series say the same about most things: who asked for what, with which codes, how
+    a coil was built. A sequence becomes `Shared` when its bytes are met for the second time.
+    """
+
+    __slots__ = ("_known", "_recent", "_room")
+
+    #: Longer sequences are hardly ever repeated.
+    LONGEST = 4096
+    #: Sequences of undefined length that are compared with the bytes at hand, for each tag.
+    RECENT = 4
+
+    def __init__(self, room: int = 8 << 20) -> None:
+        self._known: dict[bytes, Shared | None] = {}
+        self._recent: dict[int, list[bytes]] = {}
+        self._room = room  # bytes that are still remembered
+
+    def sequence(
+        self, walker: Walker, tag: int, pos: int, length: int, end: int, depth: int
+    ) -> tuple[list[list[Element]], int]:
+        """Return the items of a sequence, and the offset behind it; as `Walker` would."""
+        buf = walker._buf
+        if length != UNDEFINED:
+            if length > self.LONGEST or pos + length > end:
+                return walker._sequence(walker, pos, length, end, depth)
+            raw = bytes(buf[pos : pos + length])
+            return self._shared(walker, raw, pos, length, end, depth)
+        recent = self._recent.setdefault(tag, [])
+        for raw in recent:
+            stop = pos + len(raw)
+            if stop <= end and bytes(buf[pos:stop]) == raw:
+                return self._shared(walker, raw, pos, UNDEFINED, end, depth)
+        items, stop = walker._sequence(walker, pos, length, end, depth)
+        if stop - pos <= self.LONGEST and self._room > 0:
+            raw = bytes(buf[pos:stop])
+            recent.insert(0, raw)
+            del recent[self.RECENT :]
+            self._remember(raw)
+        return items, stop
+
+    def _shared(
+        self, walker: Walker, raw: bytes, pos: int, length: int, end: int, depth: int
+    ) -> tuple[list[list[Element]], int]:
+        known = self._known.get(raw, _UNSEEN)
+        if known is _UNSEEN:
+            self._remember(raw)
+            return walker._sequence(walker, pos, length, end, depth)
+        if known is None:
+            own = walker._on(raw)
+            size = length if length == UNDEFINED else len(raw)
+            known = Shared(own._sequence(own, 0, size, len(raw), depth)[0], raw)
+            self._known[raw] = known
+        assert isinstance(known, Shared)
+        return known, pos + len(raw)
+
+    def _remember(self, raw: bytes) -> None:
+        if self._room > 0 and raw not in self._known:
+            self._known[raw] = None
+            self._room -= len(raw)
+
+
+_UNSEEN: Any = object()
+
+
 class Walker:
     """Walks one buffer in one encoding.
 
@@ -51,12 +142,17 @@ class Walker:
         buf: the bytes that offsets refer to.
         explicit: whether elements carry their VR.
         little: byte order.
+        sharing: remembers repeated sequences; None walks each anew.
     """
 
-    __slots__ = ("_budget", "_buf", "_little", "_plain", "_walk")
+    __slots__ = ("_budget", "_buf", "_explicit_vr", "_little", "_plain", "_sharing", "_walk")
 
-    def __init__(self, buf: Buffer, *, explicit: bool, little: bool) -> None:
+    def __init__(
+        self, buf: Buffer, *, explicit: bool, little: bool, sharing: Sharing | None = None
+    ) -> None:
         self._buf = buf
+        self._explicit_vr = explicit
+        self._sharing = sharing
         self._little = little
         self._plain = _PLAIN[little]
         self._budget = MAX_ELEMENTS
@@ -71,6 +167,10 @@ class Walker:
             UnreadableError: the bytes are no complete data set.
         """
         return self._walk(pos, end, 0, False)[0]
+
+    def _on(self, buf: Buffer) -> Walker:
+        """Return a walker for another buffer in the same encoding."""
+        return Walker(buf, explicit=self._explicit_vr, little=self._little, sharing=self._sharing)
 
     @property
     def walked(self) -> int:
@@ -120,7 +220,7 @@ class Walker:
             length = _LENGTH[self._little](buf, pos + 8)[0]
             items: Any = None
             if vr == "SQ":
-                items, stop = self._sequence(self, value, length, end, depth)
+                items, stop = self._items(tag, value, length, end, depth)
             elif length == UNDEFINED:
                 items, stop = self._undefined(tag, vr, value, end, depth)
             else:
@@ -161,7 +261,7 @@ class Walker:
                 append((tag, vr, pos, value, stop, None))
             elif vr in ("SQ", "UN"):
                 # An unknown element of undefined length can only be a sequence.
-                items, stop = self._sequence(self, value, length, end, depth)
+                items, stop = self._items(tag, value, length, end, depth)
                 append((tag, vr, pos, value, stop, items))
             else:
                 raise UnreadableError("undefined length")
@@ -188,6 +288,13 @@ class Walker:
         """Tell whether the rest is zeros, looking no further than one tape block."""
         return end - pos <= 0x10000 and not bytes(self._buf[pos:end]).strip(b"\0")
 
+    def _items(
+        self, tag: int, pos: int, length: int, end: int, depth: int
+    ) -> tuple[list[list[Element]], int]:
+        if self._sharing is None:
+            return self._sequence(self, pos, length, end, depth)
+        return self._sharing.sequence(self, tag, pos, length, end, depth)
+
     def _sequence(
         self, walker: Walker, pos: int, length: int, end: int, depth: int
     ) -> tuple[list[list[Element]], int]:
@@ -206,7 +313,7 @@ class Walker:
             group, number, size = walker._plain(self._buf, pos)
             tag = group << 16 | number
             pos += 8
-            if tag == _SEQUENCE_END and undefined:
+            if tag == _SEQUENCE_END and (undefined or pos == end):
                 return items, pos
             if tag != _ITEM:
                 raise UnreadableError("item expected")

@@ -68,11 +68,12 @@ class Encoder:
         little: byte order.
     """
 
-    __slots__ = ("_explicit", "_long", "_plain", "_short")
+    __slots__ = ("_long", "_plain", "_short", "explicit", "little")
 
     def __init__(self, *, explicit: bool, little: bool) -> None:
         order = "<" if little else ">"
-        self._explicit = explicit
+        self.explicit = explicit
+        self.little = little
         self._short = Struct(order + "HH2sH").pack
         self._long = Struct(order + "HH2sHL").pack
         self._plain = Struct(order + "HHL").pack
@@ -86,13 +87,13 @@ class Encoder:
         if len(value) & 1:
             value += b"\0" if vr in _NUL_PADDED else b" "
         group, number, length = tag >> 16, tag & 0xFFFF, len(value)
-        if self._explicit and vr not in _LONG:
+        if self.explicit and vr not in _LONG:
             if length > 0xFFFE:
                 raise UnreadableError("value too long")
             return self._short(group, number, vr.encode(), length) + value
         if length > 0xFFFFFFFE:
             raise UnreadableError("value too long")
-        if self._explicit:
+        if self.explicit:
             return self._long(group, number, vr.encode(), 0, length) + value
         return self._plain(group, number, length) + value
 

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
+from collections.abc import MutableMapping
 from struct import Struct
+from typing import TypeAlias
 
-from locutus_dagster.deid.encoding.codec import FRAGMENTS, PIXEL_DATA, Buffer, Element, Walker
+from locutus_dagster.deid.encoding.codec import (
+    FRAGMENTS,
+    PIXEL_DATA,
+    Buffer,
+    Element,
+    Sharing,
+    Walker,
+)
 from locutus_dagster.deid.encoding.inflate import inflate_bounded
 from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.standard.dictionary import LONG_VRS, SHORT_VRS, TRANSFER_SYNTAXES
 
-__all__ = ["MAX_DEFLATED_DATA_SET", "PIXEL_TAGS", "Instance", "open_instance"]
+__all__ = ["MAX_DEFLATED_DATA_SET", "PIXEL_TAGS", "Instance", "Sharings", "open_instance"]
 
 #: Float Pixel Data, Double Float Pixel Data, Pixel Data.
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, PIXEL_DATA)
@@ -33,6 +42,8 @@ _NATIVE = {_IMPLICIT_LITTLE, _EXPLICIT_LITTLE, _EXPLICIT_BIG}
 _OTHER_ENCODINGS = ("1.2.840.10008.1.2.6", "1.2.840.10008.1.2.7", "1.2.840.10008.1.20")
 _REFUSED = {"1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
 
+Sharings: TypeAlias = MutableMapping[tuple[bool, bool], Sharing]
+
 _META_HEAD = Struct("<HH2sH").unpack_from
 _META_LENGTH = Struct("<L").unpack_from
 
@@ -49,16 +60,33 @@ class Instance:
         explicit, little: the encoding.
     """
 
-    __slots__ = ("_found", "buf", "count", "elements", "explicit", "little", "tags", "transfer_syntax")
+    __slots__ = (
+        "_found",
+        "buf",
+        "count",
+        "elements",
+        "explicit",
+        "little",
+        "tags",
+        "transfer_syntax",
+    )
 
     def __init__(
-        self, buf: Buffer, pos: int, transfer_syntax: str, *, explicit: bool, little: bool
+        self,
+        buf: Buffer,
+        pos: int,
+        transfer_syntax: str,
+        *,
+        explicit: bool,
+        little: bool,
+        sharing: Sharings | None = None,
     ) -> None:
         self.buf = buf
         self.transfer_syntax = transfer_syntax
         self.explicit = explicit
         self.little = little
-        walker = Walker(buf, explicit=explicit, little=little)
+        one = None if sharing is None else sharing[explicit, little]
+        walker = Walker(buf, explicit=explicit, little=little, sharing=one)
         self.elements = walker.data_set(pos, len(buf))
         #: Number of elements and items at all depths.
         self.count = walker.walked
@@ -130,11 +158,16 @@ class Instance:
         return self.value(tag).decode("ascii", "replace")
 
 
-def open_instance(data: Buffer) -> Instance:
+def open_instance(data: Buffer, sharing: Sharings | None = None) -> Instance:
     """Walk one file.
 
     Accepted are Part 10 files, and files without preamble or without file meta information that
     start with group 0002 or 0008.
+
+    Args:
+        data: the file.
+        sharing: remembers the sequences that a study repeats, by encoding (explicit VR, little
+            endian), such as `defaultdict(Sharing)`.
 
     Raises:
         UnreadableError: the bytes are no DICOM file that the engine can vouch for.
@@ -144,19 +177,19 @@ def open_instance(data: Buffer) -> Instance:
     if not transfer_syntax:
         transfer_syntax = _sniff(data, pos)
     if transfer_syntax == _IMPLICIT_LITTLE:
-        return Instance(data, pos, transfer_syntax, explicit=False, little=True)
+        return Instance(data, pos, transfer_syntax, explicit=False, little=True, sharing=sharing)
     if transfer_syntax == _EXPLICIT_BIG:
-        return Instance(data, pos, transfer_syntax, explicit=True, little=False)
+        return Instance(data, pos, transfer_syntax, explicit=True, little=False, sharing=sharing)
     if transfer_syntax == _DEFLATED:
         inflated = inflate_bounded(data[pos:], MAX_DEFLATED_DATA_SET)
-        return Instance(inflated, 0, _EXPLICIT_LITTLE, explicit=True, little=True)
+        return Instance(inflated, 0, _EXPLICIT_LITTLE, explicit=True, little=True, sharing=sharing)
     if (
         transfer_syntax not in TRANSFER_SYNTAXES
         or transfer_syntax in _REFUSED
         or transfer_syntax.startswith(_OTHER_ENCODINGS)
     ):
         raise UnreadableError("unknown transfer syntax")
-    return Instance(data, pos, transfer_syntax, explicit=True, little=True)
+    return Instance(data, pos, transfer_syntax, explicit=True, little=True, sharing=sharing)
 
 
 def _read_meta(data: Buffer, pos: int) -> tuple[str, int]:

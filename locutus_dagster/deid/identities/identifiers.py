@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pydicom.datadict import tag_for_keyword
 
 from locutus_dagster.deid.encoding.charsets import codecs_of, decode
-from locutus_dagster.deid.encoding.codec import Element
+from locutus_dagster.deid.encoding.codec import Buffer, Element, Shared
 from locutus_dagster.deid.encoding.part10 import Instance
 from locutus_dagster.deid.policies.model import Action, Option, Policy
 from locutus_dagster.deid.standard.dictionary import CLASS_LIKE_UIDS, VR_OF, WELL_KNOWN_UIDS
@@ -117,21 +117,28 @@ class Identifiers:
         # instance, so decoding waits until all are in.
         self._raw: set[tuple[str, bytes, bytes]] = set()
 
+        self._seen: set[tuple[Shared, bytes]] = set()
+
     def __repr__(self) -> str:
         return f"Identifiers({len(self._raw) + len(self._uids)} values)"
 
     def add(self, instance: Instance) -> None:
         """Collect from one instance, at any depth."""
-        self._walk(instance, instance.elements, instance.value(_CHARSET))
+        self._walk(instance.buf, instance.elements, instance.value(_CHARSET))
 
-    def _walk(self, instance: Instance, elements: list[Element], charset: bytes) -> None:
-        buf = instance.buf
+    def _walk(self, buf: Buffer, elements: list[Element], charset: bytes) -> None:
         for tag, vr, _, value, end, items in elements:
             if vr not in _NAMES_AND_UIDS and tag not in _LOOKED_AT:
                 continue
             if items:
+                inner = buf
+                if type(items) is Shared:
+                    if (items, charset) in self._seen:
+                        continue
+                    self._seen.add((items, charset))
+                    inner = items.buf
                 for item in items:
-                    self._walk(instance, item, charset)
+                    self._walk(inner, item, charset)
                 continue
             if value == end or items is not None:
                 continue

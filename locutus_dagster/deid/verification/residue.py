@@ -12,7 +12,7 @@ searched: its bytes are samples. Encapsulated pixel data is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -55,7 +55,9 @@ class ResidueScan:
         kept_uids: original UIDs that may stand in an output; looked at when an output is searched.
     """
 
-    def __init__(self, identifiers: Identifiers, kept_uids: Set[bytes] = frozenset()) -> None:
+    def __init__(
+        self, identifiers: Identifiers, kept_uids: Collection[bytes] = frozenset()
+    ) -> None:
         self._kept_uids = kept_uids
         self._tokens: dict[bytes, tuple[Rule, int]] = {}
         self._uids: frozenset[bytes] = frozenset()
