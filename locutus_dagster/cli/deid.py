@@ -205,13 +205,13 @@ def _allow_open_files() -> None:
 
 @contextmanager
 def _report_file(path: Path | None) -> Iterator[BinaryIO | None]:
-    from locutus_dagster.durable_files import atomic_file
+    from locutus_dagster.deid.collections.outputs import whole_file
 
     if path is None:
         yield None
         return
     try:
-        with atomic_file(path) as stream:
+        with whole_file(path) as stream:
             yield stream
     except OSError as error:
         raise LocutusError(

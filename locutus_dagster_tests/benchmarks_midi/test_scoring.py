@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 
 import pytest
 from pydicom import config
@@ -22,8 +23,13 @@ PATIENT_ID = (Step(0x00100020),)
 NO_MAPS = Maps({}, {})
 
 
-def output(syntax: UID = ExplicitVRLittleEndian, **values: object) -> bytes:
+def output(**values: object) -> bytes:
     """Return the bytes of a file with these attributes, valid or not."""
+    return encoded(ExplicitVRLittleEndian, values)
+
+
+def encoded(syntax: UID, values: Mapping[str, object]) -> bytes:
+    """Return the bytes of a file in a transfer syntax with explicit VR."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
     little = syntax.is_little_endian
@@ -230,7 +236,7 @@ def test_pixels_are_compared_by_checksum_whatever_the_byte_order() -> None:
     assert outcome(output(PixelData=pixels[::-1], **attributes), one) is Outcome.FAIL
     assert outcome(output(), one) is Outcome.FAIL
     swapped = bytes((1, 0, 3, 2, 5, 4, 7, 6))
-    big = output(ExplicitVRBigEndian, PixelData=swapped, **attributes)
+    big = encoded(ExplicitVRBigEndian, {"PixelData": swapped, **attributes})
     assert outcome(big, one) is Outcome.PASS
 
 

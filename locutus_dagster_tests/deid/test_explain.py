@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,15 @@ from locutus_dagster.deid.encoding.part10 import Instance, open_instance
 from locutus_dagster.deid.explain import Explained, Explanation, Result, explain
 from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.identities.identifiers import Identifiers
-from locutus_dagster_tests.deid.builders import SECRET, SUBJECT, ct, encode, item, sequence
+from locutus_dagster_tests.deid.builders import (
+    SECRET,
+    SUBJECT,
+    ct,
+    encode,
+    item,
+    raw_element,
+    sequence,
+)
 
 PSEUDONYMS = Pseudonyms(SECRET)
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
@@ -159,8 +169,6 @@ def test_every_element_of_real_files_fares_as_explained(name: str) -> None:
 
 def corpus_files() -> Iterator[Path]:
     """Yield two files of each folder's SOP classes and encodings, small ones only."""
-    import csv
-
     with (CORPUS / "index.csv").open(newline="", encoding="utf-8") as stream:
         kinds: dict[tuple[str, ...], int] = defaultdict(int)
         for entry in csv.DictReader(stream):
@@ -233,10 +241,36 @@ def test_content_items_fare_as_explained(name: str, refers: bool) -> None:
     assert bool(removed) is not refers
 
 
+def test_what_lies_below_a_removed_item_fares_as_explained() -> None:
+    below = content("TEXT", "113012", TextValue="axial head")
+    removed = content("TEXT", "121022", TextValue="ACC4711X", ContentSequence=sequence(below))
+    refers = item(RelationshipType="INFERRED FROM", ReferencedContentItemIdentifier=[1, 1])
+    explanation = check_agreement(encode(report(removed, refers)), load_policy("research"))
+    path = "(0040,a730)[0]>(0040,a730)[0]>(0040,a160)"
+    assert row(explanation, path)[4:6] == ("dummy", Result.CHANGED)
+    assert "Basic; its place is kept" in row(explanation, path).source
+    without = check_agreement(encode(report(removed, below)), load_policy("research"))
+    assert row(without, "(0040,a730)[0]").result is Result.REMOVED
+    assert row(without, "(0040,a730)[1]>(0040,a160)").result is Result.KEPT
+
+
 def test_items_of_an_own_character_set_fare_as_explained() -> None:
-    inner = item(SpecificCharacterSet="ISO_IR 144", StudyDescription="Снимок Иванов")
-    ds = ct(RequestAttributesSequence=sequence(inner, item(StudyDescription="plain")))
-    check_agreement(encode(ds), load_policy("research"))
+    # As text of the data set's own character set, the bytes would make no word.
+    inner = item(SpecificCharacterSet="ISO_IR 192", StudyDescription="Schädel axial")
+    ds = ct(RequestAttributesSequence=sequence(inner, item(StudyDescription="Schädel")))
+    explanation = check_agreement(encode(ds), load_policy("research"))
+    assert row(explanation, "(0040,0275)[0]>(0008,1030)")[4:6] == ("clean", Result.KEPT)
+
+
+def test_a_sequence_of_unknown_vr_fares_as_explained() -> None:
+    accession = struct.pack("<HHL", 0x0008, 0x0050, 8) + b"ACC4711X"
+    items = struct.pack("<HHL", 0xFFFE, 0xE000, len(accession)) + accession
+    known = raw_element(0x00400275, "UN", items)
+    content = encode(ct())
+    at = content.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    explanation = check_agreement(content[:at] + known + content[at:], load_policy("basic"))
+    found = row(explanation, "(0040,0275)[0]>(0008,0050)")
+    assert (found.vr, found.result) == ("SH", Result.EMPTIED)
 
 
 @pytest.mark.parametrize("syntax", ["explicit", "implicit", "big endian", "deflated"])

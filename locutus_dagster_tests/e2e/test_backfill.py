@@ -151,7 +151,7 @@ def test_the_gate_failed_for_the_blocked_accession_alone(story: Story) -> None:
     assert {key for key, status in verdicts.items() if status == "FAILED"} == {story.blocked}
     assert {key for key, status in verdicts.items() if status == "SUCCEEDED"} == story.good
     (failed,) = (check for check in story.first.checks if check.status == "FAILED")
-    assert failed.metadata["instances with residue"] == story.site.instances_of(
+    assert failed.metadata["instances withheld for residue"] == story.site.instances_of(
         str(story.site.pacs.residue_accession)
     )
     assert failed.metadata["places"] == "(0018,1020)"

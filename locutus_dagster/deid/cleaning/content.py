@@ -21,7 +21,7 @@ from locutus_dagster.deid.policies.model import Action
 from locutus_dagster.deid.policies.rulebook import Ruling
 
 if TYPE_CHECKING:
-    from locutus_dagster.deid.cleaning.transform import Context
+    from locutus_dagster.deid.cleaning.contexts import Context
 
 __all__ = ["clean_items"]
 

@@ -13,7 +13,7 @@ from locutus_dagster.deid.encoding.codec import Buffer, Element, Walker
 from locutus_dagster.deid.faults import UnreadableError
 
 if TYPE_CHECKING:
-    from locutus_dagster.deid.cleaning.transform import Context
+    from locutus_dagster.deid.cleaning.contexts import Context
 
 __all__ = ["private_decisions", "walk_unknown_sequence"]
 

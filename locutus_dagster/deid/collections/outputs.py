@@ -16,14 +16,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
+from typing import BinaryIO
 
 from locutus_dagster.deid.collections.inputs import InputKind
 from locutus_dagster.deid.encoding.archive import write_zip
 from locutus_dagster.deid.faults import DeidError
 from locutus_dagster.deid.study import Delivered
-from locutus_dagster.durable_files import atomic_file, sync_folder
+from locutus_dagster.durable_files import PART_SUFFIX, atomic_file, sync_folder
 
-__all__ = ["OutputKind", "Writer", "check_new_file", "check_output", "open_output", "output_kind"]
+__all__ = [
+    "OutputKind",
+    "Writer",
+    "check_new_file",
+    "check_output",
+    "open_output",
+    "output_kind",
+    "whole_file",
+]
 
 #: Writes instances and returns how many these were.
 Writer = Callable[[Iterable[Delivered]], int]
@@ -135,9 +144,22 @@ def open_output(
 
 
 @contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file, mode 0600, that is there in the end or leaves nothing behind."""
+    try:
+        with atomic_file(path) as stream:
+            yield stream
+    except BaseException:
+        # Ctrl-C may have come while the file was being opened, before anybody held it.
+        with suppress(OSError):
+            path.with_name(path.name + PART_SUFFIX).unlink()
+        raise
+
+
+@contextmanager
 def _file(path: Path) -> Iterator[Writer]:
     count = 0
-    with _told(), suppress(_NothingWrittenError), atomic_file(path) as stream:
+    with _told(), suppress(_NothingWrittenError), whole_file(path) as stream:
 
         def write(instances: Iterable[Delivered]) -> int:
             nonlocal count
@@ -154,7 +176,7 @@ def _file(path: Path) -> Iterator[Writer]:
 @contextmanager
 def _zip(path: Path, expected_size: int, expected_members: int) -> Iterator[Writer]:
     count = 0
-    with _told(), suppress(_NothingWrittenError), atomic_file(path) as stream:
+    with _told(), suppress(_NothingWrittenError), whole_file(path) as stream:
 
         def write(instances: Iterable[Delivered]) -> int:
             nonlocal count
