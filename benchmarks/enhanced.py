@@ -10,7 +10,6 @@ decodes them one by one more than all pixels do.
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 
@@ -34,8 +33,6 @@ _GONE = """
     SmallestImagePixelValue SpacingBetweenSlices TemporalPositionIdentifier TransmitCoilName
     VariableFlipAngleFlag WindowCenter WindowCenterWidthExplanation WindowWidth dBdt
     """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
-#: The last component of the first instance's UID.
-_NUMBER = "1000"
 
 
 def enhanced_mr_study(
@@ -58,21 +55,19 @@ def enhanced_mr_study(
             for path in mr_study(Path(name), frames, rows, cols, accession=accession, series=1)
         ]
     dataset = _header(slices[0], frames)
-    dataset.PerFrameFunctionalGroupsSequence = Sequence(
-        [_frame(number, one, rows, cols) for number, one in enumerate(slices, start=1)]
-    )
     dataset.PixelData = b"".join(one.PixelData for one in slices)
     dataset["PixelData"].VR = "OW"
-    content = io.BytesIO()
-    dataset.save_as(content, enforce_file_format=True)
-    first = str(dataset.SOPInstanceUID)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for number in range(instances):
-        # Of the same length, so that the rest of the encoding holds.
-        uid = f"{first[: -len(_NUMBER)]}{int(_NUMBER) + number}"
-        path = folder / f"EMR{number + 1:06d}.dcm"
-        path.write_bytes(content.getvalue().replace(first.encode(), uid.encode()))
+    for volume in range(1, instances + 1):
+        dataset.SOPInstanceUID = UID(f"{dataset.SeriesInstanceUID}.{volume}")
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.InstanceNumber = volume
+        dataset.PerFrameFunctionalGroupsSequence = Sequence(
+            [_frame(number, volume, one) for number, one in enumerate(slices, start=1)]
+        )
+        path = folder / f"EMR{volume:06d}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
         written.append(path)
     return written
 
@@ -109,8 +104,6 @@ def _header(dataset: FileDataset, frames: int) -> FileDataset:
             delattr(dataset, keyword)
     dataset.SOPClassUID = EnhancedMRImageStorage
     dataset.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
-    dataset.SOPInstanceUID = UID(f"{dataset.SeriesInstanceUID}.{_NUMBER}")
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     organization = f"{dataset.StudyInstanceUID}.800"
     pointers = (0x00209056, 0x00209057, 0x00209128)  # stack, position in it, time
     for keyword, value in {
@@ -170,21 +163,29 @@ def _header(dataset: FileDataset, frames: int) -> FileDataset:
     return dataset
 
 
-def _frame(number: int, one: Dataset, rows: int, cols: int) -> Dataset:
-    """Return the functional groups of one frame (PS3.3 A.36.2.4), and a vendor's beside them."""
-    seconds = f"{number // 60 % 60:02d}{number % 60:02d}.{number % 1000:03d}000"
+def _frame(number: int, volume: int, one: Dataset) -> Dataset:
+    """Return the functional groups of one frame (PS3.3 A.36.2.4), and a vendor's beside them.
+
+    As in a time series, the geometry and the sequence are those of every volume; what says when
+    the frame was taken is its own.
+    """
+    seconds = 2 * volume + number / 100
+    time = (
+        f"20240229{9 + int(seconds // 3600):02d}{int(seconds // 60 % 60):02d}{seconds % 60:09.6f}"
+    )
+    rows, cols = one.Rows, one.Columns
     z = -200 + 3.0 * number
     frame = _item(
         FrameContentSequence=_group(
             FrameAcquisitionNumber=number,
-            FrameReferenceDateTime=f"2024022909{seconds}",
-            FrameAcquisitionDateTime=f"2024022909{seconds}",
+            FrameReferenceDateTime=time,
+            FrameAcquisitionDateTime=time,
             FrameAcquisitionDuration=52.5,
             FrameComments="generated",
             StackID="1",
             InStackPositionNumber=number,
-            TemporalPositionIndex=1,
-            DimensionIndexValues=[1, number, 1],
+            TemporalPositionIndex=volume,
+            DimensionIndexValues=[1, number, volume],
         ),
         PixelMeasuresSequence=_group(
             PixelSpacing=["3.0", "3.0"], SliceThickness="3.0", SpacingBetweenSlices="3.0"
@@ -284,9 +285,9 @@ def _frame(number: int, one: Dataset, rows: int, cols: int) -> Dataset:
     inner = Dataset()
     block = inner.private_block(0x0021, "BENCH MR SDS 01", create=True)
     for offset in range(0x01, 0x19):
-        block.add_new(offset, "DS", f"{offset * 1.25 + number:.4f}")
+        block.add_new(offset, "DS", f"{offset * 1.25 + seconds:.4f}")
     block.add_new(0x20, "LO", f"slice {number}")
-    block.add_new(0x21, "DT", f"2024022909{seconds}")
+    block.add_new(0x21, "DT", time)
     block.add_new(0x22, "FD", [0.0, 0.0, 1.0])
     private.add_new(0xFE, "SQ", Sequence([inner]))
     return frame

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from locutus_dagster.deid import DeidError, Policy, Pseudonyms, load_policy
 from locutus_dagster.deid.cleaning.transform import StudyTransform
 from locutus_dagster.deid.cleaning.values import Values
-from locutus_dagster.deid.encoding.codec import Element
+from locutus_dagster.deid.encoding.codec import Element, Walker
 from locutus_dagster.deid.encoding.part10 import Instance, open_instance
 from locutus_dagster.deid.explain import Explained, Explanation, Result, explain
 from locutus_dagster.deid.faults import UnreadableError
@@ -66,13 +66,20 @@ def transformed(data: bytes, policy: Policy, sop_class: str) -> Instance:
     return open_instance(b"".join(output.parts))
 
 
-def elements_of(instance: Instance) -> dict[str, list[tuple[bytes, bool]]]:
-    """Return path -> the bytes of values there, and whether it is a sequence."""
+def elements_of(instance: Instance, unknown: set[str]) -> dict[str, list[tuple[bytes, bool]]]:
+    """Return path -> the bytes of values there, and whether it is a sequence.
+
+    Args:
+        instance: the data set.
+        unknown: paths of values of VR UN that are sequences (PS3.5 6.2.2).
+    """
     found: dict[str, list[tuple[bytes, bool]]] = defaultdict(list)
 
     def walk(elements: list[Element], prefix: str) -> None:
-        for tag, _, _, value, end, items in elements:
+        for tag, vr, _, value, end, items in elements:
             path = f"{prefix}({tag >> 16:04x},{tag & 0xFFFF:04x})"
+            if vr == "UN" and items is None and path in unknown:
+                items = Walker(instance.buf, explicit=False, little=True).sequence(value, end)
             found[path].append((bytes(instance.buf[value:end]), bool(items)))
             for index, inside in enumerate(items or ()):
                 walk(inside, f"{path}[{index}]>")
@@ -106,12 +113,14 @@ def check_agreement(data: bytes, policy: Policy) -> Explanation:
     """Compare an explanation with what really came out, element by element."""
     explanation = explain(data, policy, PSEUDONYMS, SUBJECT)
     try:
-        after = elements_of(transformed(data, policy, explanation.sop_class))
+        output = transformed(data, policy, explanation.sop_class)
     except UnreadableError:
         assert explanation.reason.startswith("unreadable")
         return explanation
-    before = elements_of(open_instance(data))
     renumbered = Renumbered(explanation.rows)
+    opened = {one.path.rpartition("[")[0] for one in explanation.rows}
+    before = elements_of(open_instance(data), opened)
+    after = elements_of(output, {renumbered(path) for path in opened})
     results = defaultdict(list)
     for one in explanation.rows:
         results[one.path].append(one.result)
@@ -265,11 +274,11 @@ def test_items_of_an_own_character_set_fare_as_explained() -> None:
 def test_a_sequence_of_unknown_vr_fares_as_explained() -> None:
     accession = struct.pack("<HHL", 0x0008, 0x0050, 8) + b"ACC4711X"
     items = struct.pack("<HHL", 0xFFFE, 0xE000, len(accession)) + accession
-    known = raw_element(0x00400275, "UN", items)
+    known = raw_element(0x00081140, "UN", items)
     content = encode(ct())
-    at = content.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    at = content.index(struct.pack("<HH", 0x0010, 0x0010))
     explanation = check_agreement(content[:at] + known + content[at:], load_policy("basic"))
-    found = row(explanation, "(0040,0275)[0]>(0008,0050)")
+    found = row(explanation, "(0008,1140)[0]>(0008,0050)")
     assert (found.vr, found.result) == ("SH", Result.EMPTIED)
 
 

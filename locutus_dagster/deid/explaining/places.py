@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from locutus_dagster.deid.cleaning.transform import Context
+from locutus_dagster.deid.cleaning.contexts import Context
 from locutus_dagster.deid.encoding.codec import Buffer, Element
 from locutus_dagster.deid.explaining.rows import tag_path
 from locutus_dagster.deid.policies.rulebook import Place

@@ -320,8 +320,8 @@ def test_scrubbing_takes_identifiers_and_leaves_unknown_words(text: str, scrubbe
 PIECES = st.sampled_from(
     """
     Smith Doe doe JANE Müller Mu\u0308ller o'brien 山田 T1 MPRAGE ax brain w/o 5mm 1000 2019
-    20190619 19.06.2019 12 345 MRN ID: #12 Dr. Frau M. 555-123-4567 00037241 A1234567 ( ) [ ] < > - _ /
-    . , ; : ' " = + ^ 1.2.3.4 a@b.org http:// TR TE b x 3x L4 \u0308 \u200b \x1b ß ŉ ﬁ ² ½ １２３
+    20190619 19.06.2019 12 345 MRN ID: #12 Dr. Frau M. 555-123-4567 00037241 A1234567 ( ) [ ] < > - _
+    / . , ; : ' " = + ^ 1.2.3.4 a@b.org http:// TR TE b x 3x L4 \u0308 \u200b \x1b ß ŉ ﬁ ² ½ １２３
     """.split()  # noqa: SIM905, RUF001
 )
 SENTENCES = st.lists(st.one_of(PIECES, st.sampled_from([" ", "\n", "\r\n", ""])), max_size=12).map(
@@ -347,7 +347,7 @@ def test_nothing_is_left_of_a_name_of_three_letters_or_more(text: str) -> None:
 
 NAMES = st.lists(
     st.one_of(
-        st.text(alphabet="abBcdDeEäüÜßéñøОвав'- 山田", min_size=1, max_size=9),
+        st.text(alphabet="abBcdDeEäüÜßéñø\u041e\u0432\u0430'- 山田", min_size=1, max_size=9),
         st.sampled_from(["Doe", "Ana", "Smith-Jones", "O'Brien", "Li", "MRN", "Test", "McDonald"]),
     ),
     min_size=1,
@@ -379,8 +379,8 @@ def test_nothing_is_left_that_the_residue_scan_would_find(name: str, data: st.Da
 def test_nothing_comes_out_that_did_not_go_in(text: str) -> None:
     for left in (STUDY.clean(text), STUDY.scrub(text)):
         assert len(left) <= len(text)
-        places = iter(text + " " * len(text))
-        assert all(character in places for character in left)
+        places = iter(text)
+        assert all(character in places for character in left if not character.isspace())
 
 
 @given(HOSTILE)
