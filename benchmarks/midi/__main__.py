@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     engine: Engine = (
         Locutus.of(given.policy) if given.engine == "locutus" else CALIBRATION[given.engine]()
     )
+    if given.keep and given.keep.exists() and any(given.keep.iterdir()):
+        console.print("The folder of --keep is not empty. Name a new one.")
+        return 1
     folders = given.source or default_folders(_ROOT)
     refused: list[Refused] = []
     studies = planted_studies(folders, given.files, given.seed, engine, refused)
@@ -54,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print("The engine's own gate found identifiers:", dict(engine.residue))
     if given.report:
         write_csv(given.report, found, show_values=given.show_values)
-    figures = _ROOT / "bench-results" / "midi.json"
-    write_json(figures, found, policy=given.policy, seed=given.seed)
-    console.print(f"Figures: {figures.relative_to(_ROOT)}")
+    policy = given.policy if given.engine == "locutus" else ""
+    write_json(given.figures, found, policy=policy, seed=given.seed)
+    console.print(f"Figures: {given.figures}")
     return 0 if passes(found) else 1
 
 
@@ -71,7 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", choices=["locutus", *CALIBRATION], default="locutus")
     parser.add_argument("--source", type=Path, action="append", help="a folder of DICOM files")
     parser.add_argument("--report", type=Path, help="a CSV of everything that failed")
-    parser.add_argument("--keep", type=Path, help="keep files, answer key and maps in this folder")
+    parser.add_argument(
+        "--keep", type=Path, help="keep files, answer key and maps in this folder, a new one"
+    )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        default=Path("bench-results", "midi.json"),
+        help="where the figures go",
+    )
     parser.add_argument(
         "--show-values", action="store_true", help="show planted values, which are fictitious"
     )

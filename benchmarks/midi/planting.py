@@ -260,9 +260,12 @@ def _replace_names(dataset: Dataset, person: Person) -> None:
     Some makers write the name of a machine where a person's should stand, which an engine then
     rightly removes from everywhere.
     """
-    for _, element in _names(dataset, ()):
-        if element.value:
-            element.value = person.values["doctor_pn"].text
+    names = [element for _, element in _names(dataset, ()) if element.value]
+    for element in dataset.iterall():
+        if element.VR == "PN":
+            element.value = ""  # in private elements for good
+    for element in names:
+        element.value = person.values["doctor_pn"].text
 
 
 def _names(dataset: Dataset, sequences: Place) -> Iterator[tuple[Place, DataElement]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.midi.__main__ import main
 from benchmarks.midi.calibration import CALIBRATION, Correct, DeleteAll, Identity, WrongMap
 from benchmarks.midi.checks import Action
 from benchmarks.midi.engines import Engine, Written
@@ -17,6 +18,7 @@ from benchmarks.midi.harness import Run, run
 from benchmarks.midi.locutus_engine import Locutus
 from benchmarks.midi.planting import PlantedStudy
 from benchmarks.midi.report import passes, print_report, write_csv, write_json
+from locutus_dagster_tests.benchmarks_midi.conftest import WHEEL
 
 _STAYS = {Action.TAG_RETAINED, Action.TEXT_NOTNULL, Action.TEXT_RETAINED, Action.PIXELS_RETAINED}
 _GOES = {Action.TEXT_REMOVED, Action.DATE_SHIFTED, Action.UID_CHANGED}
@@ -140,6 +142,26 @@ def test_figures_are_kept_as_json(runs: dict[str, Run], tmp_path: Path) -> None:
     assert figures["left"] == 0
     assert figures["checks"] == len(found.score.verdicts)
     assert sum(sum(counts.values()) for counts in figures["actions"].values()) == figures["checks"]
+
+
+def test_the_command_exits_with_0_only_for_a_good_score(tmp_path: Path) -> None:
+    def status(engine: str) -> int:
+        given = ["--engine", engine, "--source", str(WHEEL), "--files", "5"]
+        return main([*given, "--keep", str(tmp_path / engine), "--figures", str(tmp_path / "f")])
+
+    assert status("identity") == 1
+    assert status("correct") == 0
+    kept = {path.name for path in (tmp_path / "correct").iterdir()}
+    assert kept == {
+        "input", "output", "answer_key.sqlite", "uid_mapping.csv", "patid_mapping.csv"
+    }  # fmt: skip
+    assert json.loads((tmp_path / "f").read_text())["engine"] == "correct"
+
+
+def test_the_command_mixes_nothing_with_an_earlier_run(tmp_path: Path) -> None:
+    (tmp_path / "old.dcm").touch()
+    assert main(["--engine", "correct", "--keep", str(tmp_path)]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["old.dcm"]
 
 
 def test_this_projects_engine_leaves_no_planted_identifier(

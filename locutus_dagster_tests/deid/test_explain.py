@@ -274,11 +274,11 @@ def test_items_of_an_own_character_set_fare_as_explained() -> None:
 def test_a_sequence_of_unknown_vr_fares_as_explained() -> None:
     accession = struct.pack("<HHL", 0x0008, 0x0050, 8) + b"ACC4711X"
     items = struct.pack("<HHL", 0xFFFE, 0xE000, len(accession)) + accession
-    known = raw_element(0x00081140, "UN", items)
+    known = raw_element(0x00321064, "UN", items)
     content = encode(ct())
-    at = content.index(struct.pack("<HH", 0x0010, 0x0010))
+    at = content.index(struct.pack("<HH", 0x7FE0, 0x0010))
     explanation = check_agreement(content[:at] + known + content[at:], load_policy("basic"))
-    found = row(explanation, "(0008,1140)[0]>(0008,0050)")
+    found = row(explanation, "(0032,1064)[0]>(0008,0050)")
     assert (found.vr, found.result) == ("SH", Result.EMPTIED)
 
 

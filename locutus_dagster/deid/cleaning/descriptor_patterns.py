@@ -51,8 +51,8 @@ _PHONE_LABELS = (
 _NUMBER_WORD = r"(?![^\W\d_])(?:\s?(?:no|nr|num|number|nummer|numero|id)\b)?"
 _JOINT = r"[\s.:#=_-]{0,4}"
 _PHONE = re.compile(
-    rf"{_FREE}(?:{'|'.join(_PHONE_LABELS.split())}){_NUMBER_WORD}{_JOINT}\+?\(?\d(?:[\s()./-]{{0,2}}\d){{4,18}}"
-    r"(?![^\W_])"
+    rf"{_FREE}(?:{'|'.join(_PHONE_LABELS.split())}){_NUMBER_WORD}{_JOINT}"
+    r"\+?\(?\d(?:[\s()./-]{0,2}\d){4,18}(?![^\W_])"
     r"|\+\d{1,3}[\s./(-]{0,2}\d(?:[\s./()-]{0,2}\d){5,13}"
     r"|(?<![^\W_]|[.])\(\d{2,5}\)\s?\d{3,4}[\s./-]?\d{2,5}(?:[\s-]\d{2,4})?"
     r"|(?<![^\W_]|[.])(?:1[-.\s])?\d{3}[-.\s]\d{3}[-.\s]\d{4}(?!\.?[^\W_])"
@@ -96,8 +96,8 @@ _OVER_89 = r"(?:9\d|1[0-4]\d)"
 _AGE = re.compile(
     rf"{_FREE}(?:aged?|alter|âge|edad|età|eta|leeftijd|idade)\s?[:=]?\s?(?:of\s)?0?{_OVER_89}"
     r"(?:\s?(?:y(?:rs?|ears?|/?o)?|jahre|ans|años|anni|jaar|anos))?(?![^\W_]|[.,]\d)"
-    rf"|(?<![^\W_]|[.,])0?{_OVER_89}(?:[\s-]{{0,2}}(?:y/o|yo|yrs?|years?|ans|años|anni|jahre?|jährige?r?|"
-    r"jaar|anos|yr\sold)|\s(?:y\.?\s?o\.?))(?:[\s-]old)?(?![^\W_])"
+    rf"|(?<![^\W_]|[.,])0?{_OVER_89}(?:[\s-]{{0,2}}(?:y/o|yo|yrs?|years?|ans|años|anni|jahre?|"
+    r"jährige?r?|jaar|anos|yr\sold)|\s(?:y\.?\s?o\.?))(?:[\s-]old)?(?![^\W_])"
     rf"|(?<![^\W_]|[.])(?:0{_OVER_89}|9[1-9]|1[0-4]\d)y(?![^\W_])",
     re.IGNORECASE,
 )
@@ -111,8 +111,8 @@ _ADDRESS = re.compile(
     r"(?:(?i:street|road|rd|avenue|ave|lane|boulevard|blvd|highway|hwy|parkway|pkwy|terrace)"
     r"|(?P<doubtful>(?i:st|drive|dr|way|court|ct|place|pl|square|sq|ln)))(?![^\W_])\.?"
     # Hauptstraße 5
-    r"|(?<![^\W_]|[.-])[^\W\d_][^\W\d_-]{2,30}(?i:stra(?:ß|ss)e|str\.|gasse|allee|straat|laan|plein|weg)"
-    r"\s\d{1,4}\s?[a-z]?(?![^\W_])"
+    r"|(?<![^\W_]|[.-])[^\W\d_][^\W\d_-]{2,30}"
+    r"(?i:stra(?:ß|ss)e|str\.|gasse|allee|straat|laan|plein|weg)\s\d{1,4}\s?[a-z]?(?![^\W_])"
     # 5, rue de la Paix
     r"|(?<![^\W_]|[.])\d{1,4}(?:,|\sbis|\ster)?\s(?i:rue|avenue|boulevard|impasse|chemin)\s"
     r"(?i:(?:de|du|des|la|le|les|sainte?)\s|[dl]['\u2019])(?:(?i:la|le|les)\s)?"

@@ -3,8 +3,8 @@
 What belongs here: titles, forms of address and labels such as "Patient:", with the words behind
 them. What does not: the names that the study itself gives away (`known_identifiers.py`).
 
-"MR" and "DR" are modalities, so in capitals they are titles only with a dot and before a word that
-is not in the lexicon.
+"MR", "MRS" and "DR" are kinds of examination, so in capitals they are titles only with a dot and
+before a word that is not in the lexicon.
 """
 
 from __future__ import annotations
@@ -32,22 +32,24 @@ _ROLES = frozenset(("nurse", "sister", "tech", "technologist", "radiographer", "
 _FREE, _FREE_END = r"(?<![^\W_])", r"(?![^\W_])"
 # Titles in any case, whatever follows.
 _SURE = (
-    r"frau|herrn?|monsieur|madame|mademoiselle|mme|mlle|mrs|signora|signore|signorina|se[ñn]ora?|"
+    r"frau|herrn?|monsieur|madame|mademoiselle|mme|mlle|signora|signore|signorina|se[ñn]ora?|"
     r"se[ñn]orita|srta|senhora?|mevrouw|meneer|mevr|dhr|dott|dottore(?:ssa)?|doktor|docteur|"
     r"professeur|professor|fräulein"
 )
 # Abbreviations in any case, with a dot.
-_DOTTED = r"prof|sra|sig\.ra|sig\.na|sig|dott\.ssa|dres|priv\.-doz|mw"
+_DOTTED = r"prof|sra|sig\.ra|sig\.na|dott\.ssa|dres|priv\.-doz|mw"
 # Words that mean something else in capitals or without a dot.
-_MIXED = r"Dr|Dres|Mr|Ms|Miss|Mx|Prof|Dra|PD\s(?=Dr)"
-_DOUBTFUL = rf"(?:DR|MR|MS|Hr|Fr|Sr|M|Pr|Pat|PAT|Pt|dr|mr|ms|geb)\.|(?:PROF|Pr|née){_FREE_END}"
+_MIXED = r"Dr|Dres|Mr|Mrs|Ms|Miss|Mx|Prof|Dra|PD\s(?=Dr)"
+_DOUBTFUL = (
+    rf"(?:DR|MRS?|MS|Hr|Fr|Sr|Sig|M|Pr|Pat|PAT|Pt|dr|mrs?|ms|geb)\.|(?:PROF|Pr|née){_FREE_END}"
+)
 _TITLE = re.compile(
     rf"{_FREE}(?:(?P<sure>(?i:{_SURE}){_FREE_END}\.?|(?i:{_DOTTED})\.)"
     rf"|(?P<mixed>(?:{_MIXED}){_FREE_END}\.?)|(?P<doubtful>{_DOUBTFUL}))[\s_]{{0,2}}"
 )
 _LABEL = re.compile(
-    rf"{_FREE}(?:(?:patient(?:in|e)?|pat|name|nom|nombre|nome|naam|nachname|vorname|surname|physician|"
-    r"doctor|arzt|ärztin|médecin|medico|médico|tech(?:nologist|nician)?|mtra|mta|mtr|operator|"
+    rf"{_FREE}(?:(?:patient(?:in|e)?|pat|name|nom|nombre|nome|naam|nachname|vorname|surname|"
+    r"physician|doctor|arzt|ärztin|médecin|medico|médico|tech(?:nologist|nician)?|mtra|mta|mtr|operator|"
     r"radiologist|radiologe|radiologue|ref(?:erring)?(?:\s(?:phys(?:ician)?|dr|md))?|attending|"
     r"consultant|contact|reader|zuweiser|überweiser)\s?[:=]"
     r"|(?:requested|ordered|performed|read|reported|signed|dictated|referred|examined|scanned|"
@@ -57,8 +59,8 @@ _LABEL = re.compile(
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|['\u2019-](?=[^\W\d_])){0,60}")
 _BETWEEN = re.compile(r"\.?[ \t_^]{1,2}|\.?,[ \t]{0,2}|\.")
 _DEGREE = re.compile(
-    r"(?<![^\W_])[A-Z][\w'\u2019-]{1,40}(?:,?\s[A-Z][\w'\u2019.-]{0,40})?,\s?"
-    r"(?:M\.?D|Ph\.?D|D\.?O|R\.?N|FRCR|MBBS|R\.?T)(?![^\W_])\.?"
+    r"(?<![^\W_])(?P<name>[A-Z][\w'\u2019-]{1,40})(?:,?\s[A-Z][\w'\u2019.-]{0,40})?,\s?"
+    r"(?:M\.?D|Ph\.?D|D\.?O|R\.?N|FRCR|MBBS)(?![^\W_])\.?"
 )
 
 #: Words of which a text has at least one, folded, if it has a title or a label.
@@ -71,7 +73,7 @@ TITLE_WORDS = frozenset(
     patient patientin patiente name nom nombre nome naam nachname vorname surname physician doctor
     arzt arztin medecin medico tech technologist technician mtra mta mtr operator radiologist
     radiologe radiologue ref referring attending consultant contact reader zuweiser uberweiser by
-    d md ph phd do rn r n frcr mbbs rt
+    d md ph phd do rn r n frcr mbbs
     """.split()  # noqa: SIM905
 )
 
@@ -90,7 +92,8 @@ def title_spans(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]:
         if end > match.end():
             yield match.start(), end
     for match in _DEGREE.finditer(text):
-        yield match.span()
+        if match["name"] not in lexicon:
+            yield match.span()
 
 
 def _is_no_name(title: re.Match[str], word: str, lexicon: Lexicon) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from locutus_dagster.deid.cleaning.content import _REMOVED, _VALUES, _refers, _Tree
+from locutus_dagster.deid.cleaning.contexts import Context
 from locutus_dagster.deid.cleaning.decisions import Decision, Kind
 from locutus_dagster.deid.cleaning.private import walk_unknown_sequence
 from locutus_dagster.deid.cleaning.statement import Statement
-from locutus_dagster.deid.cleaning.contexts import Context
 from locutus_dagster.deid.cleaning.values import Values
 from locutus_dagster.deid.encoding.codec import Element, Walker
 from locutus_dagster.deid.encoding.encode import Encoder
@@ -206,7 +206,7 @@ class Explainer:
                 rows.append(Explained(path, "content item", "", None, word, Result.REMOVED, source))
                 continue
             left = True
-            gone = (ruling.source if ruling.action is Action.REMOVE else "")
+            gone = above or (ruling.source if ruling.action is Action.REMOVE else "")
             if gone:
                 ruling = _REMOVED
             rows.extend(self._tree_item(spot.item(index), tree, elements, ruling, gone))
