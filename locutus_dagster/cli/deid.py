@@ -96,7 +96,6 @@ def deid_command(
 def _explain(source: Path, policy_name: str, subject_id: str | None, key_file: Path | None) -> bool:
     """Print what would happen to a file; return whether it would be withheld."""
     from locutus_dagster.cli.explaining import print_explanation
-    from locutus_dagster.deid import load_policy
     from locutus_dagster.deid.collections.inputs import InputKind, input_kind, open_input
     from locutus_dagster.deid.explain import explain
     from locutus_dagster.deid.faults import UnreadableError
@@ -105,7 +104,7 @@ def _explain(source: Path, policy_name: str, subject_id: str | None, key_file: P
         raise LocutusError(
             "Only single files can be explained.", "Name one of the DICOM files as INPUT."
         )
-    policy = load_policy(policy_name)
+    policy = _policy(policy_name)
     pseudonyms = _pseudonyms(key_file)
     with open_input(source) as files:
         try:
@@ -126,7 +125,6 @@ def _deidentify(
     report: Path | None,
 ) -> bool:
     """Do the work; return whether anything was withheld."""
-    from locutus_dagster.deid import load_policy
     from locutus_dagster.deid.collections.inputs import input_kind, open_input
     from locutus_dagster.deid.collections.outputs import (
         check_new_file,
@@ -143,7 +141,7 @@ def _deidentify(
         check_new_file(report, "The report", source)
         if report.resolve() == output.resolve():
             raise LocutusError("OUTPUT and report are the same file.", "Name another report.")
-    policy = load_policy(policy_name)
+    policy = _policy(policy_name)
     pseudonyms = _pseudonyms(key_file)
     _say_which_key(policy, key_file)
     _allow_open_files()
@@ -163,6 +161,18 @@ def _deidentify(
     if files.links:
         err.print(f"[yellow]{files.links} symbolic links in INPUT were not followed.[/yellow]")
     return any(one.withheld for one in work.outcomes)
+
+
+def _policy(name: str) -> Policy:
+    """Return a policy; what it does differently from a spec file is said."""
+    from locutus_dagster.deid import load_policy
+    from locutus_dagster.deid.policies.spec_file import convert_spec_file
+
+    policy = load_policy(name)
+    if name.lower().endswith(".dat"):
+        for note in convert_spec_file(Path(name)).notes:
+            err.print(f"[yellow]{escape(note)}[/yellow]", highlight=False, soft_wrap=True)
+    return policy
 
 
 def _pseudonyms(key_file: Path | None) -> Pseudonyms:

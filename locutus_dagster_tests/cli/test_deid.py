@@ -138,6 +138,19 @@ def test_a_policy_can_be_named_or_be_a_file(tmp_path: Path) -> None:
     assert two.StudyDescription == "CT of the thorax"
 
 
+def test_a_spec_file_of_the_reference_system_is_a_policy_and_what_differs_is_said(
+    tmp_path: Path,
+) -> None:
+    spec = tmp_path / "lab.dat"
+    spec.write_text("Study Description\t(0008,1030)\nN\tY\tK\nB value\t(0019,100C)\nN\tY\tK\n")
+    done = deid(folder_of(tmp_path, encode(ct(1))), tmp_path / "out", "--policy", spec)
+    assert done.exit_code == 0, done.output
+    assert "lab.dat" in done.stderr
+    assert "private" in done.stderr
+    (one,) = outputs(tmp_path / "out")
+    assert one.StudyDescription == "CT of the thorax"
+
+
 # --- what is withheld -----------------------------------------------------------------------
 
 

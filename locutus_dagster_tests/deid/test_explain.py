@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.data import get_testdata_files
 from pydicom.dataset import Dataset
 
@@ -289,6 +291,27 @@ def test_all_encodings_fare_as_explained(syntax: str) -> None:
     for name in POLICIES:
         explanation = check_agreement(encode(ds.copy(), syntax), load_policy(name))
         assert explanation.reason == ""
+
+
+NESTED = item(ScheduledProcedureStepDescription="Head Quimbleton", PatientID="PAT778899")
+PLAIN = encode(ct(RequestAttributesSequence=sequence(NESTED), PatientComments="Quimbleton"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    changes=st.dictionaries(
+        st.integers(min_value=128, max_value=len(PLAIN) - 1), st.integers(0, 255), max_size=4
+    ),
+    length=st.one_of(st.just(len(PLAIN)), st.integers(min_value=0, max_value=len(PLAIN))),
+)
+def test_a_damaged_file_is_explained_or_found_unreadable(
+    changes: dict[int, int], length: int
+) -> None:
+    damaged = bytearray(PLAIN)
+    for at, byte in changes.items():
+        damaged[at] = byte
+    explanation = check_agreement(bytes(damaged[:length]), load_policy("research"))
+    assert explanation.rows or explanation.reason.startswith("unreadable")
 
 
 # --- what is said ---------------------------------------------------------------------------

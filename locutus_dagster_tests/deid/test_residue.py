@@ -187,3 +187,29 @@ def test_utf_16_neighbours_are_judged_as_characters() -> None:
     assert is_free_standing(Rule.WORD, text, start, start + 6, 2)
     text = "adoe".encode("utf-16-le")
     assert not is_free_standing(Rule.WORD, text, 2, 8, 2)
+
+
+def test_an_id_that_is_a_description_is_no_identifier(tmp_path: Path) -> None:
+    ds = ct(RequestedProcedureID="CT Abdomen with contrast", Manufacturer="ct abdomen with contrast")
+    assert places(tmp_path, ds) == []
+    ds = ct(RequestedProcedureID="CT Abdomen 4711", Manufacturer="ct abdomen 4711")
+    assert places(tmp_path, ds) == ["(0008,0070)"]
+
+
+def test_a_coded_value_of_the_field_is_no_name(tmp_path: Path) -> None:
+    name = "Hand^Axial"
+    assert places(tmp_path, ct(PatientName=name, BodyPartExamined="HAND")) == []
+    assert places(tmp_path, ct(PatientName=name, Manufacturer="HAND")) == ["(0008,0070)"]
+    assert places(tmp_path, ct(PatientName="Zyxw^A", BodyPartExamined="ZYXW")) == ["(0018,0015)"]
+
+
+def test_native_pixel_data_of_another_length_is_searched(tmp_path: Path) -> None:
+    ds = ct()
+    ds.PixelData = bytes(len(ds.PixelData)) + b"Quimbleton^Dorothea "
+    assert places(tmp_path, ds) == ["(7fe0,0010)"]
+
+
+def test_dates_in_date_attributes_are_the_rules_business(tmp_path: Path) -> None:
+    # The study's date as a birth date elsewhere: nothing that a search could tell apart.
+    ds = ct(StudyDate="20190619", Manufacturer="made 2019-06-19")
+    assert places(tmp_path, ds) == ["(0008,0070)"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from locutus_dagster.deid.cleaning.descriptors import TextCleaner
+from locutus_dagster.deid.cleaning.identifying import identifying
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
 from locutus_dagster.deid.encoding.charsets import decode, encode
 from locutus_dagster.deid.identities import dates
@@ -152,7 +153,7 @@ class Values:
     def _cleaner(self) -> TextCleaner:
         """Return the study's text cleaner, made when the first text needs it."""
         if self._text is None:
-            found = list(self._identifiers.found())
+            found = identifying(self._identifiers)
             self._text = TextCleaner(
                 Lexicon.standard().with_words(self._words),
                 known=[one.text for one in found if one.kind in ("id", "date")],

@@ -33,6 +33,22 @@ _GONE_AT_ONCE = {
 _TEMPORAL = frozenset(("DA", "DT", "TM"))
 _TEXT = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"))
 _ANY = (Action.REMOVE, Action.EMPTY, Action.DUMMY)
+#: Codes, schemes and versions look like dates and record numbers, and mean nothing when changed.
+_VERBATIM = frozenset(
+    (
+        0x00080005,  # Specific Character Set
+        0x00080100,  # Code Value
+        0x00080102,  # Coding Scheme Designator
+        0x00080103,  # Coding Scheme Version
+        0x00080105,  # Mapping Resource
+        0x0008010F,  # Context Identifier
+        0x00080112,  # Coding Scheme Registry
+        0x00080114,  # Coding Scheme External ID
+        0x00080119,  # Long Code Value
+        0x00080120,  # URN Code Value
+        0x0040DB00,  # Template Identifier
+    )
+)
 
 
 class Ruling(NamedTuple):
@@ -143,6 +159,8 @@ class Rulebook:
         """Return the rule for an attribute that neither table nor site names."""
         if tag in _GONE_AT_ONCE:
             return Rule((Action.REMOVE,), _GONE_AT_ONCE[tag])
+        if tag in _VERBATIM:
+            return Rule((Action.KEEP,), "PS3.15 E.1-1: not named", otherwise=_ANY)
         if tag in CONTENT_SEQUENCES and self._content:
             return Rule((Action.CONTENT,), "PS3.15 E.3.4, Clean Structured Content")
         if vr == "UI":

@@ -18,6 +18,7 @@ from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick
 
+from locutus_dagster.deid.cleaning.identifying import identifying
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
 from locutus_dagster.deid.cleaning.output import Output, Segment
 from locutus_dagster.deid.encoding.codec import Element, Walker
@@ -74,7 +75,7 @@ class ResidueScan:
         return f"ResidueScan({len(self._patterns)} tokens)"
 
     def _add_tokens(self, identifiers: Identifiers) -> None:
-        for found in identifiers.found():
+        for found in identifying(identifiers):
             texts = name_tokens(found.text) if found.kind == "name" else (found.text,)
             for text in texts:
                 rule = Rule.DIGITS if found.kind == "date" else rule_for(text)
