@@ -297,7 +297,7 @@ def compare(title: str, files: list[Path], work: Path, console: Console) -> dict
     }
     shutil.rmtree(work)
     table = Table(title=f"{title}: {len(files)} files, {size / 1e6:.0f} MB")
-    table.add_column("from and to")
+    table.add_column("from and to", no_wrap=True)
     table.add_column("what", no_wrap=True)
     for heading in ("seconds", "CPU s", "files/s", "MB/s", "x floor", "x ours"):
         table.add_column(heading, justify="right")
@@ -332,7 +332,7 @@ def compare(title: str, files: list[Path], work: Path, console: Console) -> dict
 
 def measure(work: Path) -> dict[str, object]:
     """Compare on three studies; print tables, keep the figures as JSON, and return them."""
-    console = Console(width=100)
+    console = Console(width=104)
     if not install_peers():
         console.print("The peers cannot be installed here: they were not measured.")
         return {}

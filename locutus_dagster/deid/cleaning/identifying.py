@@ -15,17 +15,21 @@ import re
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
 from locutus_dagster.deid.identities.identifiers import Found, Identifiers
 
-__all__ = ["identifying"]
+__all__ = ["identifying", "is_term"]
 
 _WORD = re.compile(r"[^\W_]+")
 
 
 def identifying(identifiers: Identifiers) -> list[Found]:
     """Return what was collected without the IDs that are made of the lexicon's words only."""
-    return [one for one in identifiers.found() if one.kind != "id" or not _describes(one.text)]
+    return [one for one in identifiers.found() if one.kind != "id" or not is_term(one.text)]
 
 
-def _describes(text: str) -> bool:
+def is_term(text: str) -> bool:
+    """Tell whether a text is made of the lexicon's words only, without numbers.
+
+    A coded value (CS) that is one is a term: HAND is no Mr Hand there.
+    """
     if any(character.isdigit() for character in text):
         return False
     words = _WORD.findall(text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from locutus_dagster.deid.cleaning.descriptors import TextCleaner
-from locutus_dagster.deid.cleaning.identifying import identifying
+from locutus_dagster.deid.cleaning.identifying import identifying, is_term
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
 from locutus_dagster.deid.encoding.charsets import decode, encode
 from locutus_dagster.deid.identities import dates
@@ -148,6 +148,8 @@ class Values:
         return self._cleaner().clean(text)
 
     def _scrub(self, vr: str, text: str) -> str:
+        if vr == "CS" and is_term(text):
+            return text
         return self._cleaner().scrub(text)
 
     def _cleaner(self) -> TextCleaner:

@@ -30,6 +30,10 @@ _GONE_AT_ONCE = {
     0x00080300: "engine: private attributes go, hence what is said about them",
     0x4FFE0001: "engine: a digital signature over other bytes is void",
 }
+#: Type 1 in a module that nobody needs and that holds nothing else (PS3.3 C.10.10): without the
+#: attribute the instance is valid. Waveform Annotation Sequence.
+_ALONE_IN_ITS_MODULE = frozenset((0x0040B020,))
+
 _TEMPORAL = frozenset(("DA", "DT", "TM"))
 _TEXT = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"))
 _ANY = (Action.REMOVE, Action.EMPTY, Action.DUMMY)
@@ -108,6 +112,8 @@ class Rulebook:
             return None
         if place and not self._types.has_place(place):
             return None
+        if tag in _ALONE_IN_ITS_MODULE:
+            return 3
         # What the IOD does not have at a place that it does have is an extension: optional.
         return self._types.type_of(place, tag) or 3
 
@@ -231,13 +237,15 @@ def _same_kind(found: str, listed: str) -> bool:
 def _resolve(actions: tuple[Action, ...], kind: int | None, known: bool) -> Action:
     """Return the alternative that applies to an attribute of a Type (PS3.15 Table E.1-1a).
 
-    Where the Type is not known, the alternative is taken that is valid for every Type.
+    Where the Type is not known, the alternative is taken that is valid for every Type. Of X/Z/U*
+    the references are taken for Type 2 as well: others in the instance depend on them, such as
+    Common Instance Reference, and mapped they tell nobody anything.
     """
     action = actions[-1]
     if len(actions) > 1:
         if kind == 3 and known:
             return actions[0]
-        if kind == 2:
+        if kind == 2 and action is not Action.UID:
             action = next(one for one in actions if one is not Action.REMOVE)
     if action is Action.EMPTY and kind == 1:
         return Action.DUMMY  # Z may be a dummy, and the IOD asks for a value

@@ -12,21 +12,23 @@ searched: its bytes are samples. Encapsulated pixel data is.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick
 
-from locutus_dagster.deid.cleaning.identifying import identifying
-from locutus_dagster.deid.cleaning.lexicon import Lexicon
+from locutus_dagster.deid.cleaning.identifying import identifying, is_term
 from locutus_dagster.deid.cleaning.output import Output, Segment
-from locutus_dagster.deid.encoding.codec import Element, Walker
+from locutus_dagster.deid.encoding.codec import Element, Shared, Sharing, Walker
 from locutus_dagster.deid.encoding.encode import DUMMIES
+from locutus_dagster.deid.encoding.part10 import Sharings
 from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.identities.identifiers import Identifiers
 from locutus_dagster.deid.identities.tokens import Rule, is_free_standing, name_tokens, rule_for
-from locutus_dagster.deid.standard.dictionary import VR_OF, WELL_KNOWN_UIDS
+from locutus_dagster.deid.standard.dictionary import SHORT_VRS, VR_OF, WELL_KNOWN_UIDS
 
 __all__ = ["ResidueScan"]
 
@@ -69,6 +71,7 @@ class ResidueScan:
         self._all = BytesAhoCorasick(self._patterns)
         self._long_patterns = [p for p in self._patterns if len(p) >= _BINARY_BYTES]
         self._long = BytesAhoCorasick(self._long_patterns)
+        self._sharing: Sharings = defaultdict(Sharing)
         self._overlap = max(map(len, self._patterns), default=1) + 256
 
     def __repr__(self) -> str:
@@ -100,28 +103,76 @@ class ResidueScan:
                 continue
             if not segment.large:
                 data = bytes(segment.data)
-                if self._all.find_matches_as_indexes(data.lower()):
-                    places += self._judge_elements(data, segment, output)
+                offsets = self._offsets(data, output.little)
+                if offsets:
+                    places += self._judge_elements(data, segment, output, offsets)
             elif self._large(segment):
                 places.append(_path(segment.tag))
         return list(dict.fromkeys(places))
 
-    def _judge_elements(self, data: bytes, segment: Segment, output: Output) -> Iterator[str]:
-        """Walk a segment of the output and judge every value."""
-        walker = Walker(data, explicit=output.explicit, little=output.little)
+    def _offsets(self, data: bytes, little: bool) -> list[int]:
+        """Return where matches start that may count, in ascending order.
+
+        Most matches are short names inside of longer words, such as "oda" in "modality".
+        """
+        text = data.lower()
+        if not self._all.find_matches_as_indexes(text):
+            return []
+        found = self._all.find_matches_as_indexes(text, overlapping=True)
+        if not little:
+            return sorted({start for _, start, _ in found})
+        return sorted(
+            {start for index, start, end in found if self._may_count(index, text, start, end)}
+        )
+
+    def _may_count(self, index: int, start: int, end: int, text: bytes) -> bool:
+        """Tell whether a match can be free-standing, from the bytes around it alone.
+
+        In little endian order the byte before a value is the last one of its length, which is no
+        letter unless the value is longer than 12 kB, or else its VR stands before that. Behind a
+        value follow two bytes of a group number, and no group has a number of two letters.
+        """
+        rule, width = self._tokens[self._patterns[index]]
+        if rule is not Rule.WORD or width != 1 or not start:
+            return True
+        if (
+            text[start - 1 : start].isalnum()
+            and text[start - 4 : start - 2].upper() not in SHORT_VRS
+        ):
+            return False
+        behind = text[end : end + 2]
+        return not (len(behind) == 2 and behind.isalnum())
+
+    def _judge_elements(
+        self, data: bytes, segment: Segment, output: Output, offsets: list[int]
+    ) -> Iterator[str]:
+        """Walk a segment of the output and judge the values in which matches lie."""
+        encoding = (output.explicit, output.little)
+        sharing = self._sharing[encoding]
+        walker = Walker(data, explicit=output.explicit, little=output.little, sharing=sharing)
         try:
             elements = walker.data_set(0, len(data) - segment.tail)
         except UnreadableError:  # there is a match in something that we wrote and cannot read
             yield "unknown"
             return
-        yield from self._judge(data, elements, "")
+        yield from self._judge(data, elements, "", offsets)
 
-    def _judge(self, data: bytes, elements: list[Element], prefix: str) -> Iterator[str]:
+    def _judge(
+        self, data: bytes, elements: list[Element], prefix: str, offsets: list[int] | None
+    ) -> Iterator[str]:
+        """Judge the values of one level; without offsets, all of them."""
         for tag, vr, _, value, end, items in elements:
+            if offsets is not None:
+                at = bisect_left(offsets, value)
+                if at == len(offsets) or offsets[at] >= end:
+                    continue
             path = prefix + _path(tag)
             if items:
+                inner, within = data, offsets
+                if type(items) is Shared:
+                    inner, within = items.buf, None
                 for index, item in enumerate(items):
-                    yield from self._judge(data, item, f"{path}[{index}]>")
+                    yield from self._judge(inner, item, f"{path}[{index}]>", within)
             elif self._counts(data[value:end].lower(), VR_OF.get(tag, vr) if vr == "UN" else vr):
                 yield path
 
@@ -178,8 +229,8 @@ class ResidueScan:
 
 
 def _is_term(value: bytes) -> bool:
-    """Tell whether a coded value is a word of the field's language: HAND is no Mr Hand there."""
-    return value.strip(b" \0").decode("ascii", "replace") in Lexicon.standard()
+    """Tell whether a coded value is a term of the field."""
+    return is_term(value.strip(b" \0").decode("ascii", "replace"))
 
 
 def _path(tag: int) -> str:
