@@ -38,8 +38,9 @@ def atomic_file(path: Path, mode: int = 0o600, *, durable: bool = True) -> Itera
     part = path.with_name(path.name + PART_SUFFIX)
     with suppress(FileNotFoundError):
         part.unlink()
-    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
     try:
+        # Inside: an interrupt may come between any two lines.
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
         with os.fdopen(descriptor, "w+b") as stream:
             yield stream
             stream.flush()

@@ -7,7 +7,8 @@ Its rooms, from the ground up: `standard` is what the standard says, as data; `e
 zip to walked elements and back; `policies` say what happens to which attribute; `identities` are
 keyed, and know what identifies; `cleaning` carries a policy out; `verification` searches what was
 written. `bouncers` turn instances away, `patients` looks whether a study is about one; `study` is
-the order of it all, and `disposition` the report.
+the order of it all, and `disposition` the report. `collections` runs it over files, folders and
+zips of several studies, and `explaining` says what would happen to each element, and why.
 """
 
 from locutus_dagster.deid.disposition import (

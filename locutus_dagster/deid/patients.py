@@ -10,6 +10,7 @@ Names count only where an ID is missing: one person's name is spelled in many wa
 from __future__ import annotations
 
 from locutus_dagster.deid.encoding.part10 import Instance
+from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
 
 __all__ = ["Patients"]
 
@@ -49,6 +50,14 @@ class Patients:
         if name:
             self.first_name = self.first_name or _text(name)
             self._names.add(b"^".join(part.strip() for part in name.upper().split(b"^") if part))
+
+    def subject(self, pseudonyms: Pseudonyms, study_uid: str) -> str:
+        """Return the research identity of the first patient named.
+
+        Whoever has no ID at all is told apart by name, and if need be by study.
+        """
+        patient, issuer = self.first
+        return pseudonyms.subject(patient or self.first_name or study_uid, issuer)
 
     @property
     def several(self) -> bool:

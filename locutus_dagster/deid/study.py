@@ -40,7 +40,7 @@ from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
 from locutus_dagster.deid.standard.storage_classes import storage_class
 from locutus_dagster.deid.verification.residue import ResidueScan
 
-__all__ = ["Delivered", "Members", "StudyWork", "check_subject_id", "deidentify_study"]
+__all__ = ["RESIDUE", "Delivered", "Members", "StudyWork", "check_subject_id", "deidentify_study"]
 
 #: What the first pass has walked is kept for the second up to this many elements a study, at some
 #: 200 bytes each; beyond, an instance is walked twice.
@@ -48,6 +48,8 @@ _KEPT_ELEMENTS = 200_000
 
 _SUBJECT = re.compile(r"[ !-<>-\[\]_-~]{1,64}")  # printable ASCII without = \ ^
 FRESH = "fresh"
+#: The reason to withhold an instance in which an identifier was found.
+RESIDUE = "identifier left in the output"
 
 #: Defined terms of Modality (PS3.3 C.7.3.1.1.1), retired ones included; anything else that stands
 #: there could be anything, hence is not repeated in a report.
@@ -240,10 +242,7 @@ class StudyWork:
     def _research_identity(self) -> str:
         subject = self._subject
         if subject is None:
-            patient, issuer = self._patients.first
-            # Whoever has no ID at all is told apart by name, and if need be by study.
-            patient = patient or self._patients.first_name or self._study_uid
-            subject = self._pseudonyms.subject(patient, issuer)
+            subject = self._patients.subject(self._pseudonyms, self._study_uid)
         return check_subject_id(self._policy.settings.subject_preface + subject)
 
     def _first_pass(self) -> None:
@@ -322,6 +321,6 @@ class StudyWork:
     def _is_clean(self, scan: ResidueScan, member: _Member, output: Output) -> bool:
         places = scan.places(output)
         if places:
-            member.reason = "identifier left in the output"
+            member.reason = RESIDUE
             self._residue.extend(ResidueHit(member.name, place) for place in places)
         return not places

@@ -63,8 +63,8 @@ class Batch:
         With `workers` 0 it happens in this process, which is for tests and debugging.
 
         Raises:
-            LocutusError: before anything moved: the source, the target, the ledger or the
-                workspace's secret cannot be used.
+            LocutusError: before anything moved: the source, the target, the ledger, the
+                workspace's policy or its secret cannot be used.
         """
         parts = factory_named(self.parts_factory)(self.settings, self.workspace)
         self.secret_created = parts.secret_created

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from locutus_dagster.deid.identities.keys import KeyRing, rotated
-from locutus_dagster.ledger import State
+from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.schema import Workspace
 from locutus_dagster.pipeline.outcomes import Result
 from locutus_dagster.pipeline.workspace_secret import load_keys, secret_path
@@ -87,6 +87,39 @@ def test_a_ring_without_the_key_that_deliveries_were_made_with_is_noticed(world:
         world.run()
 
     assert world.ledger.workspace_key_id("default") == known
+
+
+class _Beside(Ledger):
+    """A ledger in which another process always notes its key a moment earlier."""
+
+    other = ""
+
+    def set_workspace_key_id(self, name: str, key_id: str, *, before: str | None = None) -> None:
+        super().set_workspace_key_id(name, self.other, before=before)
+        super().set_workspace_key_id(name, key_id, before=before)
+
+
+def test_two_processes_that_note_a_rotated_key_at_once_agree(world: World) -> None:
+    list(world.batch().run([]))
+    ring = rotate(world)
+    ledger = _Beside(world.settings.ledger_address)
+    ledger.other = ring.current.key_id
+
+    load_keys(world.settings, "default", ledger)
+
+    assert ledger.workspace_key_id("default") == ring.current.key_id
+
+
+def test_a_process_with_an_older_ring_does_not_undo_a_newer_one(world: World) -> None:
+    list(world.batch().run([]))
+    rotate(world)
+    ledger = _Beside(world.settings.ledger_address)
+    ledger.other = "3-ffffffff"
+
+    with pytest.raises(SecretMissingError, match="key identifier 3-ffffffff"):
+        load_keys(world.settings, "default", ledger)
+
+    assert ledger.workspace_key_id("default") == "3-ffffffff"
 
 
 @pytest.mark.parametrize("rotate_it", [False, True])

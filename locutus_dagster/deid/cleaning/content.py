@@ -23,7 +23,7 @@ from locutus_dagster.deid.policies.rulebook import Ruling
 if TYPE_CHECKING:
     from locutus_dagster.deid.cleaning.contexts import Context
 
-__all__ = ["clean_items"]
+__all__ = ["REMOVED", "VALUE_TAGS", "ContentTree", "clean_items", "refers_by_position"]
 
 _VALUE_TYPE = 0x0040A040
 _CONCEPT = 0x0040A043
@@ -32,7 +32,7 @@ _SCHEME = 0x00080102
 _CONTENT = 0x0040A730
 _REFERENCED_ITEM = 0x0040DB73
 _NUMERIC_VALUE = 0x0040A30A
-_VALUES = {
+VALUE_TAGS = {
     "TEXT": 0x0040A160,
     "PNAME": 0x0040A123,
     "DATE": 0x0040A121,
@@ -44,7 +44,7 @@ _SUBJECT_AGE = ("121033", "DCM")
 #: The oldest age that is told, in each unit of UCUM that ages are given in.
 _OLDEST = {"a": 89.0, "mo": 89 * 12.0, "wk": 89 * 52.0, "d": 89 * 365.0}
 
-_REMOVED = Ruling(Action.DUMMY, "", otherwise=Action.DUMMY)
+REMOVED = Ruling(Action.DUMMY, "", otherwise=Action.DUMMY)
 
 
 def clean_items(context: Context, buf: Buffer, items: list[list[Element]]) -> bytes | None:
@@ -55,20 +55,20 @@ def clean_items(context: Context, buf: Buffer, items: list[list[Element]]) -> by
         buf: what the elements' offsets refer to.
         items: the sequence's items.
     """
-    return _Tree(buf, _refers(items)).items(context, items, below_removed=False)
+    return ContentTree(buf, refers_by_position(items)).items(context, items, below_removed=False)
 
 
-def _refers(items: list[list[Element]]) -> bool:
+def refers_by_position(items: list[list[Element]]) -> bool:
     """Tell whether any item refers to another by its position."""
     for elements in items:
         for tag, _, _, _, _, nested in elements:
-            if tag == _REFERENCED_ITEM or (nested and _refers(nested)):
+            if tag == _REFERENCED_ITEM or (nested and refers_by_position(nested)):
                 return True
     return False
 
 
-class _Tree:
-    """One tree at work.
+class ContentTree:
+    """One tree at work; also what explains it (`explaining/`) asks.
 
     Args:
         buf: what the elements' offsets refer to.
@@ -77,7 +77,7 @@ class _Tree:
 
     def __init__(self, buf: Buffer, in_place: bool) -> None:
         self._buf = buf
-        self._in_place = in_place
+        self.in_place = in_place
 
     def items(
         self, context: Context, items: list[list[Element]], *, below_removed: bool
@@ -85,14 +85,15 @@ class _Tree:
         changed = False
         rebuilt = []
         for elements in items:
-            ruling = self._ruling(context, elements)
-            if ruling.action is Action.REMOVE and not self._in_place:
+            ruling = self.ruling(context, elements)
+            if ruling.action is Action.REMOVE and not self.in_place:
                 context.counts[Action.REMOVE] += 1
                 changed = True
                 continue
             removed = below_removed or ruling.action is Action.REMOVE
             pieces: list[bytes | memoryview] = []
-            changed |= self._item(context, elements, _REMOVED if removed else ruling, pieces)
+            with context.own_charset(self._buf, elements):
+                changed |= self._item(context, elements, REMOVED if removed else ruling, pieces)
             rebuilt.append(context.encoder.item(b"".join(pieces)))
         return b"".join(rebuilt) if changed else None
 
@@ -104,24 +105,24 @@ class _Tree:
         pieces: list[bytes | memoryview],
     ) -> bool:
         """Append an item's elements; return whether anything differs."""
-        value_type = self._text(elements, _VALUE_TYPE)
-        value_tag = _VALUES.get(value_type, 0)
+        value_type = self.text(elements, _VALUE_TYPE)
+        value_tag = VALUE_TAGS.get(value_type, 0)
         private = context.private_of(self._buf, elements)
         changed = False
         for element in elements:
             tag, vr, start, _, end, nested = element
             new: bytes | None
             if tag == value_tag and nested is None:
-                new = self._value(context, element, value_type, ruling)
+                new = self.value(context, element, value_type, ruling)
             elif tag == _CONTENT and nested is not None:
-                below = ruling is _REMOVED
+                below = ruling is REMOVED
                 inner = context.inside(tag, unknown=vr == "UN")
                 content = self.items(inner, nested, below_removed=below)
                 if content is None:
                     new = None
                 else:
                     new = context.encoder.element(tag, vr, content) if content else b""
-            elif ruling is _REMOVED and vr == "SQ" and tag != _CONCEPT and nested:
+            elif ruling is REMOVED and vr == "SQ" and tag != _CONCEPT and nested:
                 inner = context.inside(tag, dummies=True)
                 content = inner.items(self._buf, nested)
                 new = None if content is None else context.encoder.element(tag, vr, content)
@@ -135,7 +136,7 @@ class _Tree:
                 pieces.append(new)
         return changed
 
-    def _value(
+    def value(
         self, context: Context, element: Element, value_type: str, ruling: Ruling
     ) -> bytes | None:
         """Return the element that takes the place of an item's value, None where it stays."""
@@ -161,13 +162,14 @@ class _Tree:
         assert new is None or isinstance(new, bytes)
         return None if new is None else context.encoder.element(tag, vr, new)
 
-    def _ruling(self, context: Context, elements: list[Element]) -> Ruling:
+    def ruling(self, context: Context, elements: list[Element]) -> Ruling:
+        """Return what happens to an item, before what happens above it counts."""
         concept = next((e[5] for e in elements if e[0] == _CONCEPT and e[5]), None)
         code = scheme = ""
         if concept:
-            code = next(filter(None, (self._text(concept[0], tag) for tag in _CODES)), "")
-            scheme = self._text(concept[0], _SCHEME)
-        ruling = context.content.ruling(code, scheme, self._text(elements, _VALUE_TYPE))
+            code = next(filter(None, (self.text(concept[0], tag) for tag in _CODES)), "")
+            scheme = self.text(concept[0], _SCHEME)
+        ruling = context.content.ruling(code, scheme, self.text(elements, _VALUE_TYPE))
         is_age = (code, scheme) == _SUBJECT_AGE and ruling.action is Action.KEEP
         if is_age and self._too_old(elements):
             return Ruling(Action.REMOVE, "engine: an age over 89 years identifies")
@@ -185,7 +187,7 @@ class _Tree:
         """Return the first value of a tag at any depth, inside of a certain sequence if given."""
         for tag, _, _, _, _, nested in elements:
             if tag == wanted and not below:
-                return self._text(elements, wanted)
+                return self.text(elements, wanted)
             if nested and tag not in (_CONTENT, _CONCEPT):
                 for item in nested:
                     found = self._find(item, wanted, 0 if tag == below else below)
@@ -193,7 +195,8 @@ class _Tree:
                         return found
         return ""
 
-    def _text(self, elements: list[Element], wanted: int) -> str:
+    def text(self, elements: list[Element], wanted: int) -> str:
+        """Return a short value of one level, "" if absent."""
         for tag, _, _, value, end, nested in elements:
             if tag == wanted and nested is None:
                 return bytes(self._buf[value:end]).strip(b" \0").decode("ascii", "replace")

@@ -10,6 +10,8 @@ up afterwards: a `Context` holds those of one place.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from locutus_dagster.deid.cleaning.content import clean_items
@@ -237,15 +239,21 @@ class Context:
     def item(self, buf: Buffer, elements: list[Element], pieces: list[bytes | memoryview]) -> bool:
         """Clean one item, which may declare a character set of its own (PS3.3 C.12.1.1.2)."""
         if elements and elements[0][0] <= _CHARSET:
-            for tag, _, _, value, end, _ in elements:
-                if tag == _CHARSET:
-                    outer = self.values.charset
-                    self.values.charset = bytes(buf[value:end]).strip(b" \0")
-                    try:
-                        return self.elements(buf, elements, pieces, None)
-                    finally:
-                        self.values.charset = outer
+            with self.own_charset(buf, elements):
+                return self.elements(buf, elements, pieces, None)
         return self.elements(buf, elements, pieces, None)
+
+    @contextmanager
+    def own_charset(self, buf: Buffer, elements: list[Element]) -> Iterator[None]:
+        """Read text by the character set that an item declares, as long as it is at hand."""
+        outer = self.values.charset
+        for tag, _, _, value, end, _ in elements:
+            if tag == _CHARSET:
+                self.values.charset = bytes(buf[value:end]).strip(b" \0")
+        try:
+            yield
+        finally:
+            self.values.charset = outer
 
     def private_of(self, buf: Buffer, elements: list[Element]) -> dict[int, Decision | None]:
         """Return what happens to the private elements of one level, by their offsets."""

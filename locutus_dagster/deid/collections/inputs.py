@@ -127,13 +127,12 @@ class ZipFiles(RawZip):
 
     def __init__(self, path: Path) -> None:
         try:
-            super().__init__(path)
+            super().__init__(path, Path(tempfile.gettempdir()))
         except DeidError:
             raise DeidError(
                 "INPUT is not a readable zip file.",
                 "Copy it once more, or unpack it with another program and give the folder.",
             ) from None
-        self._folder = Path(tempfile.gettempdir())
         self.links = 0
 
     def __enter__(self) -> ZipFiles:  # noqa: PYI034 - typing.Self is younger than Python 3.10

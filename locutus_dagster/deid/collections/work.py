@@ -21,7 +21,7 @@ from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
 from locutus_dagster.deid.patients import Patients
 from locutus_dagster.deid.policies.model import Policy
 from locutus_dagster.deid.standard.names import sop_class_name
-from locutus_dagster.deid.study import Delivered, Members, StudyWork, check_subject_id
+from locutus_dagster.deid.study import RESIDUE, Delivered, Members, StudyWork, check_subject_id
 
 __all__ = ["CollectionWork", "Outcome", "Progress", "count_by_reason"]
 
@@ -32,8 +32,6 @@ _SOP_CLASS = 0x00080016
 _STUDY = 0x0020000D
 
 _READING, _DEIDENTIFYING = "reading", "de-identifying"
-#: The reason of `StudyWork` to withhold an instance for its residue.
-_RESIDUE = "identifier left in the output"
 
 
 @dataclass(frozen=True)
@@ -171,9 +169,7 @@ class CollectionWork:
         for study in self._studies.values():
             if study.patients.several and self._policy.settings.several_patients == "withhold":
                 return True
-            patient, issuer = study.patients.first
-            patient = patient or study.patients.first_name or study.uid
-            subjects.add(self._pseudonyms.subject(patient, issuer))
+            subjects.add(study.patients.subject(self._pseudonyms, study.uid))
         return len(subjects) > 1
 
     def deliver(self) -> Iterator[Delivered]:
@@ -209,7 +205,7 @@ class CollectionWork:
             places.setdefault(hit.instance, []).append(hit.place)
         for index, instance in zip(indexes, report.instances, strict=True):
             # Not for a duplicate, which has the same name.
-            residue = places.get(instance.instance, ()) if instance.reason == _RESIDUE else ()
+            residue = places.get(instance.instance, ()) if instance.reason == RESIDUE else ()
             self._outcomes[index] = Outcome(
                 index + 1, report.study_uid, instance, tuple(residue), report.key_id
             )

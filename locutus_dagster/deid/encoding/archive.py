@@ -46,13 +46,14 @@ class RawZip:
 
     Args:
         path: the zip.
+        spool: folder for the anonymous temporary file; by default the zip's own.
 
     Raises:
         DeidError: there is no readable zip.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._folder = path.parent
+    def __init__(self, path: Path, spool: Path | None = None) -> None:
+        self._folder = path.parent if spool is None else spool
         self._held: dict[int, memoryview] = {}
         self._held_bytes = 0
         self._spool: IO[bytes] | None = None

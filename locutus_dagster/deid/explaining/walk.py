@@ -10,7 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from locutus_dagster.deid.cleaning.content import _REMOVED, _VALUES, _refers, _Tree
+from locutus_dagster.deid.cleaning.content import (
+    REMOVED,
+    VALUE_TAGS,
+    ContentTree,
+    refers_by_position,
+)
 from locutus_dagster.deid.cleaning.contexts import Context
 from locutus_dagster.deid.cleaning.decisions import Decision, Kind
 from locutus_dagster.deid.cleaning.private import walk_unknown_sequence
@@ -152,7 +157,8 @@ class Explainer:
             return
         inner = spot.inside(tag, unknown=vr == "UN", dummies=decision.action is Action.DUMMY)
         if decision.kind is Kind.CONTENT:
-            left, inside = self._tree(inner, _Tree(self._buf, _refers(items)), items, "")
+            tree = ContentTree(self._buf, refers_by_position(items))
+            left, inside = self._tree(inner, tree, items, "")
             if not left:
                 gone = Result.EMPTIED if decision.data else Result.REMOVED
                 row = row._replace(result=gone)
@@ -185,7 +191,7 @@ class Explainer:
         self._values.charset = outer
 
     def _tree(
-        self, spot: Spot, tree: _Tree, items: list[list[Element]], above: str
+        self, spot: Spot, tree: ContentTree, items: list[list[Element]], above: str
     ) -> tuple[bool, list[Explained]]:
         """Return whether any content item is left, and the rows of all.
 
@@ -198,8 +204,8 @@ class Explainer:
         left = not items
         rows: list[Explained] = []
         for index, elements in enumerate(items):
-            ruling = tree._ruling(spot.context, elements)
-            if ruling.action is Action.REMOVE and not tree._in_place:
+            ruling = tree.ruling(spot.context, elements)
+            if ruling.action is Action.REMOVE and not tree.in_place:
                 path = f"{spot.prefix}[{index}]"
                 word = action_word(Action.REMOVE)
                 source = ruling.source
@@ -208,16 +214,16 @@ class Explainer:
             left = True
             gone = above or (ruling.source if ruling.action is Action.REMOVE else "")
             if gone:
-                ruling = _REMOVED
+                ruling = REMOVED
             rows.extend(self._tree_item(spot.item(index), tree, elements, ruling, gone))
         return left, rows
 
     def _tree_item(
-        self, spot: Spot, tree: _Tree, elements: list[Element], ruling: Ruling, gone: str
+        self, spot: Spot, tree: ContentTree, elements: list[Element], ruling: Ruling, gone: str
     ) -> Iterator[Explained]:
         """Yield the rows of a content item that stays in its place, even if `gone` says why not."""
-        value_type = tree._text(elements, _VALUE_TYPE)
-        value_tag = _VALUES.get(value_type, 0)
+        value_type = tree.text(elements, _VALUE_TYPE)
+        value_tag = VALUE_TAGS.get(value_type, 0)
         level = Level(spot, self._buf, elements)
         for element in elements:
             tag, vr, *_, nested = element
@@ -229,7 +235,7 @@ class Explainer:
             if tag == value_tag and nested is None:
                 counts: Counter[Action] = Counter()
                 spot.context.counts = counts
-                new = tree._value(spot.context, element, value_type, ruling)
+                new = tree.value(spot.context, element, value_type, ruling)
                 action = next(iter(counts), Action.KEEP)
                 yield row._replace(
                     action=action_word(action), result=self._result(spot, element, new, ())
@@ -242,7 +248,7 @@ class Explainer:
                     result = Result.KEPT if kept else Result.CHANGED
                 yield row._replace(action=action_word(Action.CONTENT), result=result)
                 yield from inside
-            elif ruling is _REMOVED and vr == "SQ" and tag != _CONCEPT and nested:
+            elif ruling is REMOVED and vr == "SQ" and tag != _CONCEPT and nested:
                 inside = self._items(spot.inside(tag, dummies=True), nested)
                 kept = all(one.result is Result.KEPT for one in inside)
                 result = Result.KEPT if kept else Result.CHANGED

@@ -35,6 +35,7 @@ _GONE_AT_ONCE = {
 _ALONE_IN_ITS_MODULE = frozenset((0x0040B020,))
 
 _TEMPORAL = frozenset(("DA", "DT", "TM"))
+_FREE_TEXT = frozenset(("LT", "ST", "UT"))
 _TEXT = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"))
 _ANY = (Action.REMOVE, Action.EMPTY, Action.DUMMY)
 #: Codes, schemes and versions look like dates and record numbers, and mean nothing when changed.
@@ -50,6 +51,9 @@ _VERBATIM = frozenset(
         0x00080114,  # Coding Scheme External ID
         0x00080119,  # Long Code Value
         0x00080120,  # URN Code Value
+        0x0040A010,  # Relationship Type
+        0x0040A040,  # Value Type
+        0x0040A050,  # Continuity of Content
         0x0040DB00,  # Template Identifier
     )
 )
@@ -170,8 +174,9 @@ class Rulebook:
         if tag in CONTENT_SEQUENCES and self._content:
             return Rule((Action.CONTENT,), "PS3.15 E.3.4, Clean Structured Content")
         if vr == "UI":
-            uid = Action.KEEP if tag in CLASS_LIKE_UIDS else self._uid
-            return Rule((uid,), "PS3.15 E.1-1, Basic: UIDs of objects, wherever they stand")
+            if tag in CLASS_LIKE_UIDS:
+                return Rule((Action.KEEP,), "PS3.15 E.1-1: not named; the UID of a class")
+            return Rule((self._uid,), "PS3.15 E.1-1, Basic: UIDs of objects, wherever they stand")
         if vr in _TEMPORAL:
             source = "engine: dates that Table E.1-1 does not name, as those that it does"
             if self.dates is Action.REMOVE:
@@ -179,6 +184,9 @@ class Rulebook:
             return Rule((self.dates,), source, otherwise=_ANY)
         if vr == "PN":
             return Rule(_ANY, "engine: names that Table E.1-1 does not name", otherwise=_ANY)
+        if vr in _FREE_TEXT and self._text is Action.SCRUB:
+            source = "PS3.15 E.3.5, Clean Descriptors: free text that Table E.1-1 does not name"
+            return Rule((Action.CLEAN,), source, otherwise=_ANY)
         if vr in _TEXT:
             source = "PS3.15 E.1-1: not named"
             if self._text is Action.SCRUB:
@@ -218,7 +226,7 @@ class Rulebook:
             return Action.AGE
         if vr == "PN":
             return Action.REMOVE
-        if vr in ("LT", "ST", "UT"):
+        if vr in _FREE_TEXT:
             return Action.CLEAN
         return Action.SCRUB if vr in _TEXT else Action.KEEP
 

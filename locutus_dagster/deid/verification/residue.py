@@ -122,7 +122,7 @@ class ResidueScan:
         if not little:
             return sorted({start for _, start, _ in found})
         return sorted(
-            {start for index, start, end in found if self._may_count(index, text, start, end)}
+            {start for index, start, end in found if self._may_count(index, start, end, text)}
         )
 
     def _may_count(self, index: int, start: int, end: int, text: bytes) -> bool:
