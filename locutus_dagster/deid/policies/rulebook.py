@@ -149,6 +149,10 @@ class Rulebook:
         if rule is None:
             rule = self._unnamed(tag, standard)
         kind = self.type_of(place, tag)
+        if kind == 3 and len(rule.actions) > 1 and rule.actions[-1] is Action.UID:
+            # Common Instance Reference (PS3.3 C.12.2) lists what the instance refers to, and is
+            # wrong if it refers to nothing.
+            kind = self.type_of((), _REFERENCED_SERIES)
         known = self._types is not None and place is not None
         action = _resolve(rule.actions, kind, known)
         otherwise = _fallback(rule.otherwise or rule.actions, kind, known)
@@ -230,6 +234,8 @@ class Rulebook:
             return Action.CLEAN
         return Action.SCRUB if vr in _TEXT else Action.KEEP
 
+
+_REFERENCED_SERIES = 0x00081115
 
 #: Actions that write a value of the dictionary's VR, whatever was found.
 _REWRITES = frozenset((Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.SUBJECT, Action.REPLACE))

@@ -13,6 +13,7 @@ ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.1"
 SC = "1.2.840.10008.5.1.4.1.1.7"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
+ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 SR = "1.2.840.10008.5.1.4.1.1.88.33"
 UNKNOWN = "1.2.3.4"
 FRAME_CONTENT = (0x52009230, 0x00209111)
@@ -41,6 +42,12 @@ FRAME_CONTENT = (0x52009230, 0x00209111)
         # Acquisition Context Sequence X/Z: Type 2 in DX, not in CT.
         (DX, (), 0x00400555, "SQ", Action.EMPTY),
         (CT, (), 0x00400555, "SQ", Action.REMOVE),
+        # Referenced Image Sequence X/Z/U*: nothing depends on it in CT; in an enhanced image the
+        # Common Instance Reference does.
+        (CT, (), 0x00081140, "SQ", Action.REMOVE),
+        (ENHANCED_MR, (), 0x00081140, "SQ", Action.UID),
+        # Waveform Annotation Sequence X/D: alone in a module that may be left out.
+        (ECG, (), 0x0040B020, "SQ", Action.REMOVE),
         # Z becomes a dummy where the IOD asks for a value; elsewhere not.
         (CT, (), 0x00080050, "SH", Action.EMPTY),
         # At a place that nothing is said about, the variant that is valid for any Type.
