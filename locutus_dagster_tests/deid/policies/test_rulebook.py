@@ -42,10 +42,9 @@ FRAME_CONTENT = (0x52009230, 0x00209111)
         # Acquisition Context Sequence X/Z: Type 2 in DX, not in CT.
         (DX, (), 0x00400555, "SQ", Action.EMPTY),
         (CT, (), 0x00400555, "SQ", Action.REMOVE),
-        # Referenced Image Sequence X/Z/U*: nothing depends on it in CT; in an enhanced image the
-        # Common Instance Reference does.
-        (CT, (), 0x00081140, "SQ", Action.REMOVE),
-        (ENHANCED_MR, (), 0x00081140, "SQ", Action.UID),
+        # Referenced Image Sequence X/Z/U*: the Common Instance Reference of the IOD depends on it.
+        (CT, (), 0x00081140, "SQ", Action.UID),
+        (RT_PLAN, (), 0x00082112, "SQ", Action.UID),
         # Waveform Annotation Sequence X/D: alone in a module that may be left out.
         (ECG, (), 0x0040B020, "SQ", Action.REMOVE),
         # Z becomes a dummy where the IOD asks for a value; elsewhere not.
