@@ -20,11 +20,26 @@ SEPARATORS = "".join(
         "\xa1\xa7\xab\xae\xb0\xb1\xb7\xbb\xbf\xd7\u2022\u2026\u2122\u2248\u2260\u2264\u2265",
         *map(chr, range(0x2010, 0x2016)),  # hyphens and dashes
         *map(chr, range(0x2018, 0x201F)),  # quotation marks
+        "\u2032\u2033\u2190\u2191\u2192\u2193\u2116",  # prime, arrows, the sign for "number"
+        "\u060c\u061b\u061f\u066a\u066b\u066c\u06d4",  # Arabic
+        "\u05be\u05c0\u05c3\u05f3\u05f4",  # Hebrew
+        "\u0387\u037e",  # Greek
+        *map(chr, range(0x3001, 0x3004)),  # East Asian, from here on
+        *map(chr, range(0x3008, 0x3012)),
+        *map(chr, range(0x3014, 0x301D)),
+        "\u30fb",
+        *map(chr, range(0xFF01, 0xFF10)),
+        *map(chr, range(0xFF1A, 0xFF21)),
+        *map(chr, range(0xFF3B, 0xFF41)),
+        *map(chr, range(0xFF5B, 0xFF66)),
     )
 )
 _BREAKS = re.compile(r"[\n\r\f\v]")
 _BLANKS = re.compile(r"\s+")
-_CLOSING_OF = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_ASCII_CLOSING_OF = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_CLOSING_OF = _ASCII_CLOSING_OF | dict(
+    zip("\uff08\uff3b\u300c\u300e\u3010", "\uff09\uff3d\u300d\u300f\u3011", strict=True)
+)
 _OPENING_OF = {closing: opening for opening, closing in _CLOSING_OF.items()}
 _NOT_BETWEEN = str.maketrans("", "", "".join((*_CLOSING_OF, *_OPENING_OF, "\"'")))
 
@@ -99,7 +114,8 @@ class _Joined:
     def _append(self, part: str) -> None:
         if part:
             self._parts.append(part)
-            for opening, closing in _CLOSING_OF.items():
+            pairs = _ASCII_CLOSING_OF if part.isascii() else _CLOSING_OF
+            for opening, closing in pairs.items():
                 self._open[opening] += part.count(opening) - part.count(closing)
 
     def _between(self) -> str:

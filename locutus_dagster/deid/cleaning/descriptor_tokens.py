@@ -7,7 +7,8 @@ A number of up to three digits identifies nobody. A longer one stays only as a m
 unit ("1000 ms"), in a size ("256x1024"), or behind a name of a parameter ("TR 2000", "b1000").
 A word with digits stays if it has one of the forms of the field ("T2w", "L4", "Br40d", "F18"), or
 if it is made of words of the lexicon and up to three digits ("fl3d", "DWI3scan"). A word that is
-not understood as a whole goes as a whole: "SmithT1" does not leave "T1".
+not understood as a whole goes as a whole: "SmithT1" does not leave "T1". A script without spaces
+between words has rules of its own (`unspaced.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from locutus_dagster.deid.cleaning.cutting import SEPARATORS
 from locutus_dagster.deid.cleaning.descriptor_titles import PARTICLES
 from locutus_dagster.deid.cleaning.folding import fold
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
+from locutus_dagster.deid.cleaning.unspaced import UNSPACED, unknown_runs
 
 __all__ = ["has_words", "unknown_tokens"]
 
@@ -71,6 +73,12 @@ _FORMS = re.compile(
     rf"|{_NUCLIDES}|{_NUCLIDES_AFTER}",
     re.IGNORECASE | re.ASCII,
 )
+#: The same where a keyboard writes Cyrillic, folded: units, ordinals, vertebrae, T1 and T2.
+_CYRILLIC_FORMS = re.compile(
+    r"[0-9]{1,3}(?:мм|см|м|мкм|мл|л|мг|мкг|кг|г|гр|сек|с|мс|мин|ч|т|тл|кв|ма|мас|мзв|мкзв|мгр|гр|"
+    r"гц|мгц|мбк|гбк|кбк|х|д|лет|года?|раз|рокив|я|и|и|а|е|ая|ыи|ои|ое|ого|ои|го|му|ти|ми|х)"
+    r"|(?:с[1-7]|т(?:h|х)?(?:1[0-2]|[1-9])|д(?:1[0-2]|[1-9])|л[1-6])(?:ви|вi|w)?",
+)
 _PIECES = re.compile(
     r"[Tt][12](?![0-9])(?:[wW](?![a-z]))?|[rR]?[2-5][dD](?![a-z])(?:[0-9]{1,2}r?(?![a-z0-9]))?"
     r"|[0-9]{1,3}(?:mm|ms|s|T)(?![A-Za-z])|[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+"
@@ -82,7 +90,13 @@ def unknown_tokens(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]:
     """Yield begin and end of every token that is neither a known word nor a measurement."""
     for match in _TOKEN.finditer(text):
         word = match["word"]
-        if word is not None and not _is_known(word, lexicon):
+        if word is None or _is_known(word, lexicon):
+            continue
+        if not word.isascii() and UNSPACED.search(word):
+            start = match.start()
+            for first, last in unknown_runs(word, lexicon, lambda part: _is_known(part, lexicon)):
+                yield start + first, start + last
+        else:
             yield match.span()
 
 
@@ -95,7 +109,8 @@ def _is_known(word: str, lexicon: Lexicon) -> bool:
     if lexicon.has_folded(fold(word)):
         return True
     if not word.isascii():
-        return bool(_FORMS.fullmatch(word))
+        folded = fold(word)
+        return bool(_FORMS.fullmatch(folded) or _CYRILLIC_FORMS.fullmatch(folded))
     return bool(_FORMS.fullmatch(word)) or _is_compound(word, lexicon)
 
 

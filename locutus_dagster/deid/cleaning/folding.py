@@ -1,6 +1,6 @@
 """Folding of text, so that two ways of writing one word compare as equal.
 
-What belongs here: case, accents, ligatures and width, and the way back from the folded text to
+What belongs here: case, accents, points, ligatures and width, and the way back from the folded text to
 the original. What does not: which words matter (`lexicon.py`, `known_identifiers.py`).
 
 Folding goes character by character. So the folding of a text is the folding of its parts, and a
@@ -15,8 +15,9 @@ from functools import lru_cache
 
 __all__ = ["fold", "fold_with_places", "spellings", "umlaut_forms"]
 
-#: Letters that Unicode does not take apart into a letter and a mark.
-_OTHER_LETTERS = {
+#: Letters that Unicode does not take apart into a letter and a mark, and forms of one letter that
+#: people take for each other.
+_OTHER_LETTERS = str.maketrans({
     "æ": "ae",
     "œ": "oe",
     "ø": "o",
@@ -27,8 +28,18 @@ _OTHER_LETTERS = {
     "ħ": "h",
     "\u0131": "i",  # without a dot
     "ŋ": "n",
-}
-_MARKS = re.compile("[\u0300-\u036f]")
+    "ґ": "г",
+    "\u0649": "\u064a",  # alef maksura
+    "\u0629": "\u0647",  # teh marbuta
+    "\u06a9": "\u0643",  # Persian keheh
+    "\u06cc": "\u064a",  # Persian yeh
+})  # fmt: skip
+#: Accents; points and vowels of Hebrew and Arabic, and the stroke that stretches an Arabic word.
+#: The marks that voice kana stay: they tell words apart.
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640"
+    "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]"
+)
 _WRITTEN_OUT = (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "aa"))
 _DIGRAPH = re.compile("ae|oe|ue")
 #: "Sue" is not taken for "Sü".
@@ -37,9 +48,8 @@ _SHORTEST_GUESS = 4
 
 @lru_cache(maxsize=4096)
 def _fold_character(character: str) -> str:
-    folded = character.casefold()
-    folded = _OTHER_LETTERS.get(folded, folded)
-    return _MARKS.sub("", unicodedata.normalize("NFKD", folded)).casefold()
+    apart = unicodedata.normalize("NFKD", character.casefold())
+    return _MARKS.sub("", apart).casefold().translate(_OTHER_LETTERS)
 
 
 def fold(text: str) -> str:

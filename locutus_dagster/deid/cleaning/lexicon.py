@@ -20,7 +20,8 @@ from locutus_dagster.deid.cleaning.folding import fold, umlaut_forms
 __all__ = ["Lexicon"]
 
 _HYPHENS = re.compile("[-\u2010\u2011]")
-_SITE_WORD = re.compile(r"[^\W_]+")
+#: Vowels of Thai are marks of their own.
+_SITE_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f\u0e31-\u0e4e])*")
 
 
 class Lexicon:
@@ -63,6 +64,17 @@ class Lexicon:
     def has_folded(self, word: str) -> bool:
         """Tell whether a word without hyphens, already folded, is in the lexicon."""
         return word in self._words
+
+    def lengths(self, first: str) -> tuple[int, ...]:
+        """Return how long the folded words are that begin with a character, the longest first."""
+        return self._lengths.get(first, ())
+
+    @cached_property
+    def _lengths(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, set[int]] = {}
+        for word in self._words:
+            found.setdefault(word[:1], set()).add(len(word))
+        return {first: tuple(sorted(these, reverse=True)) for first, these in found.items()}
 
     @cached_property
     def digest(self) -> str:
