@@ -83,7 +83,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _show(partition_key: str, record: ReportRecord) -> None:
-    from locutus_dagster.pipeline.deid_report import RESIDUE_REASON, summarise
+    from locutus_dagster.deid import RESIDUE
+    from locutus_dagster.pipeline.deid_report import summarise
 
     found = summarise(record)
     facts = _table("", "")
@@ -98,7 +99,7 @@ def _show(partition_key: str, record: ReportRecord) -> None:
 
     fates = _table("instances", "disposition", "reason")
     for (disposition, reason), count in found.fates.items():
-        shown = f"[yellow]{reason}[/yellow]" if reason == RESIDUE_REASON else reason
+        shown = f"[yellow]{reason}[/yellow]" if reason == RESIDUE else reason
         fates.add_row(str(count), disposition, shown)
     out.print()
     out.print(fates)

@@ -154,13 +154,13 @@ def show_table(
 
 def _show_withheld(ledger: Ledger, items: list[WorkItem], out: Console) -> None:
     """Print how many instances were withheld for which reason, residue so that it is seen."""
-    from locutus_dagster.pipeline.deid_report import RESIDUE_REASON
+    from locutus_dagster.deid import RESIDUE
 
     withheld = ledger.withheld_by_reason([item.accession_id for item in items])
     if not withheld:
         return
     reasons = ", ".join(
-        f"[yellow]{count} {reason}[/yellow]" if reason == RESIDUE_REASON else f"{count} {reason}"
+        f"[yellow]{count} {reason}[/yellow]" if reason == RESIDUE else f"{count} {reason}"
         for reason, count in withheld.items()
     )
     out.print(

@@ -12,6 +12,7 @@ zips of several studies, and `explaining` says what would happen to each element
 """
 
 from locutus_dagster.deid.disposition import (
+    RESIDUE,
     Disposition,
     InstanceDisposition,
     ResidueHit,
@@ -28,6 +29,7 @@ from locutus_dagster.deid.version import ENGINE_VERSION
 __all__ = [
     "DEFAULT_MODALITIES",
     "ENGINE_VERSION",
+    "RESIDUE",
     "Action",
     "DeidError",
     "Delivered",

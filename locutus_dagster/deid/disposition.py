@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-__all__ = ["Disposition", "InstanceDisposition", "ResidueHit", "StudyDisposition"]
+__all__ = ["RESIDUE", "Disposition", "InstanceDisposition", "ResidueHit", "StudyDisposition"]
+
+
+#: The reason to withhold an instance in which an identifier was found.
+RESIDUE = "identifier left in the output"
 
 
 class Disposition(str, Enum):

@@ -23,6 +23,7 @@ from locutus_dagster.deid.cleaning.output import Output
 from locutus_dagster.deid.cleaning.transform import StudyTransform
 from locutus_dagster.deid.cleaning.values import Values
 from locutus_dagster.deid.disposition import (
+    RESIDUE,
     Disposition,
     InstanceDisposition,
     ResidueHit,
@@ -40,7 +41,7 @@ from locutus_dagster.deid.standard.dictionary import SOP_CLASSES
 from locutus_dagster.deid.standard.storage_classes import storage_class
 from locutus_dagster.deid.verification.residue import ResidueScan
 
-__all__ = ["RESIDUE", "Delivered", "Members", "StudyWork", "check_subject_id", "deidentify_study"]
+__all__ = ["Delivered", "Members", "StudyWork", "check_subject_id", "deidentify_study"]
 
 #: What the first pass has walked is kept for the second up to this many elements a study, at some
 #: 200 bytes each; beyond, an instance is walked twice.
@@ -48,8 +49,6 @@ _KEPT_ELEMENTS = 200_000
 
 _SUBJECT = re.compile(r"[ !-<>-\[\]_-~]{1,64}")  # printable ASCII without = \ ^
 FRESH = "fresh"
-#: The reason to withhold an instance in which an identifier was found.
-RESIDUE = "identifier left in the output"
 
 #: Defined terms of Modality (PS3.3 C.7.3.1.1.1), retired ones included; anything else that stands
 #: there could be anything, hence is not repeated in a report.

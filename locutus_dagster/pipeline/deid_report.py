@@ -16,21 +16,24 @@ import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from locutus_dagster.deid import ENGINE_VERSION, Action, Disposition, Policy, StudyDisposition
+from locutus_dagster.deid import (
+    ENGINE_VERSION,
+    RESIDUE,
+    Action,
+    Disposition,
+    Policy,
+    StudyDisposition,
+)
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger.work import ReportRecord
 
 __all__ = [
-    "RESIDUE_REASON",
     "ReportError",
     "ReportSummary",
     "report_csv",
     "report_record",
     "summarise",
 ]
-
-#: The engine's reason to withhold an instance in which it found an identifier.
-RESIDUE_REASON = "identifier left in the output"
 
 _FIXED = ("position", "instance", "sop_class", "modality", "disposition", "reason", "residue")
 _ACTIONS = tuple(action for action in Action if action is not Action.KEEP)
@@ -85,7 +88,7 @@ def _compressed(disposition: StudyDisposition) -> bytes:
     writer.writerow((*_FIXED, *(action.name.lower() for action in _ACTIONS)))
     for position, one in enumerate(disposition.instances, start=1):
         # A file that repeats another's UID is withheld for that, and was not searched.
-        searched = places.get(one.instance, ()) if one.reason == RESIDUE_REASON else ()
+        searched = places.get(one.instance, ()) if one.reason == RESIDUE else ()
         actions = one.actions if one.disposition is Disposition.CLEAN else {}
         writer.writerow(
             (

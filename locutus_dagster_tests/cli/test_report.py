@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from locutus_dagster.cli import app
 from locutus_dagster.deid import (
+    RESIDUE,
     Disposition,
     InstanceDisposition,
     ResidueHit,
@@ -20,7 +21,7 @@ from locutus_dagster.deid import (
     basic_policy,
 )
 from locutus_dagster.ledger import Ledger, WorkItem
-from locutus_dagster.pipeline.deid_report import RESIDUE_REASON, report_record
+from locutus_dagster.pipeline.deid_report import report_record
 from locutus_dagster.settings import load_settings
 from locutus_dagster_tests.ledger.rows import add_items, artifact
 
@@ -34,7 +35,7 @@ STUDY = StudyDisposition(
     subject_id="C1",
     instances=(
         InstanceDisposition("2.25.2", CT, "CT", Disposition.CLEAN, "", {"X": 31, "U": 7}),
-        InstanceDisposition("2.25.3", CT, "CT", Disposition.WITHHELD, RESIDUE_REASON),
+        InstanceDisposition("2.25.3", CT, "CT", Disposition.WITHHELD, RESIDUE),
         InstanceDisposition("000003.dcm", "", "", Disposition.WITHHELD, "unreadable file"),
     ),
     residue=(ResidueHit("2.25.3", "(0018,1020)"),),
@@ -84,7 +85,7 @@ def test_a_report_says_with_what_and_what_became_of_the_instances(item: WorkItem
     assert ["policy", "basic", f"({basic_policy().fingerprint})"] in said
     assert ["key", "2-0a1b2c3d"] in said
     assert ["1", "clean"] in said
-    assert ["1", "withheld", *RESIDUE_REASON.split()] in said
+    assert ["1", "withheld", *RESIDUE.split()] in said
     assert ["1", "withheld", "unreadable", "file"] in said
     assert ["31", "remove"] in said
     assert ["7", "uid"] in said

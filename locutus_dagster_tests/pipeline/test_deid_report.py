@@ -10,6 +10,7 @@ import pytest
 
 from locutus_dagster.deid import (
     ENGINE_VERSION,
+    RESIDUE,
     Action,
     Disposition,
     InstanceDisposition,
@@ -18,7 +19,6 @@ from locutus_dagster.deid import (
     basic_policy,
 )
 from locutus_dagster.pipeline.deid_report import (
-    RESIDUE_REASON,
     ReportError,
     report_csv,
     report_record,
@@ -29,7 +29,7 @@ from locutus_dagster_tests.pipeline.world import World
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LEAKY = InstanceDisposition(
-    "2.25.3", CT, "CT", Disposition.WITHHELD, RESIDUE_REASON, {"X": 40, "U": 9}
+    "2.25.3", CT, "CT", Disposition.WITHHELD, RESIDUE, {"X": 40, "U": 9}
 )
 STUDY = StudyDisposition(
     study_uid="2.25.1",
@@ -94,7 +94,7 @@ def test_a_summary_counts_what_the_table_says() -> None:
     assert found.fates == {
         ("clean", ""): 2,
         ("withheld", "duplicate instance"): 1,
-        ("withheld", RESIDUE_REASON): 1,
+        ("withheld", RESIDUE): 1,
         ("withheld", "unreadable file"): 1,
     }
     assert found.actions == {"remove": 4, "shift": 2}
@@ -133,7 +133,7 @@ def test_a_blocked_study_s_report_names_the_places(world: World) -> None:
     assert record is not None
     found = summarise(record)
     assert found.places == ("(0018,1020)",)
-    assert found.fates == {("withheld", RESIDUE_REASON): found.residue}
+    assert found.fates == {("withheld", RESIDUE): found.residue}
 
 
 def test_no_report_holds_an_identifier(world: World) -> None:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from locutus_dagster.deid.bouncers import bounce
-from locutus_dagster.deid.disposition import Disposition, InstanceDisposition
+from locutus_dagster.deid.disposition import RESIDUE, Disposition, InstanceDisposition
 from locutus_dagster.deid.encoding.part10 import Instance, open_instance
 from locutus_dagster.deid.faults import DeidError, UnreadableError
 from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
 from locutus_dagster.deid.patients import Patients
 from locutus_dagster.deid.policies.model import Policy
 from locutus_dagster.deid.standard.names import sop_class_name
-from locutus_dagster.deid.study import RESIDUE, Delivered, Members, StudyWork, check_subject_id
+from locutus_dagster.deid.study import Delivered, Members, StudyWork, check_subject_id
 
 __all__ = ["CollectionWork", "Outcome", "Progress", "count_by_reason"]
 
