@@ -6,6 +6,8 @@ What does not: any command (`app.py`, `deid.py`, `keys.py`).
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +20,7 @@ __all__ = [
     "BROKEN",
     "FAILED",
     "INTERRUPTED",
+    "UNREAD",
     "WITHHELD",
     "err",
     "errors_for_people",
@@ -30,6 +33,8 @@ err = Console(stderr=True)
 
 #: Exit codes: it could not work; some rows or accessions failed; `deid` withheld something; Ctrl-C.
 BROKEN, FAILED, WITHHELD, INTERRUPTED = 1, 2, 3, 130
+#: As for a program that ended by SIGPIPE.
+UNREAD = 141
 
 _GO_ON = "Interrupted. What was finished is kept; run again to go on."
 
@@ -51,6 +56,10 @@ def errors_for_people(interrupted: str = _GO_ON) -> Iterator[None]:
     except KeyboardInterrupt:
         err.print(interrupted)
         raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever reads has seen enough (`| head`); nothing must be flushed there any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(UNREAD) from None
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except Exception as error:  # noqa: BLE001 - the last line of defence for identifiers

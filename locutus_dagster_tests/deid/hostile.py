@@ -106,14 +106,17 @@ def _nested_in_private_un(wire: Wire, size: int) -> bytes:
 
 @_hostile
 def _nested_in_repeated_sequences(wire: Wire, size: int) -> bytes:
-    """Each level is met twice on its own before it is put into the next one."""
-    steps: list[bytes] = []
+    """Each level is met twice on its own before it is put into the next one.
+
+    The last time it is met under another character set, so that it has to be cleaned anew.
+    """
+    items: list[bytes] = []
     core = b""
     for _ in range(max(1, min(size // 2000, 4))):
         core = wire.nested([_REFERENCE], 50, undefined=False, core=core)
-        steps.append(wire.item(core))
-    # The outermost sequence is too long to be remembered, so that it can go round twice.
-    return extended(wire, {_SOURCE: wire.sequence(_SOURCE, [one for one in steps for _ in "123"])})
+        items += [wire.item(core)] * 3
+    items.append(wire.item(wire.element(0x00080005, "CS", b"ISO_IR 144") + core))
+    return extended(wire, {_SOURCE: wire.sequence(_SOURCE, items)})
 
 
 @_hostile

@@ -85,7 +85,7 @@ def test_a_known_identifier_is_searched_for(tmp_path: Path) -> None:
     assert places(tmp_path, ds, known_identifiers=["99887766"]) == ["(0008,0070)"]
 
 
-@pytest.mark.parametrize("codec", ["utf-16-le", "utf-8", "latin-1"])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-8", "latin-1"])
 def test_a_name_in_a_kept_binary_value_is_found(tmp_path: Path, codec: str) -> None:
     ds = ct()
     ds.add_new(0x00282000, "OB", b"\0\1" + "Dorothea Quimbleton!".encode(codec))  # ICC Profile
@@ -212,4 +212,12 @@ def test_native_pixel_data_of_another_length_is_searched(tmp_path: Path) -> None
 def test_dates_in_date_attributes_are_the_rules_business(tmp_path: Path) -> None:
     # The study's date as a birth date elsewhere: nothing that a search could tell apart.
     ds = ct(StudyDate="20190619", Manufacturer="made 2019-06-19")
+    assert places(tmp_path, ds) == ["(0008,0070)"]
+
+
+@pytest.mark.parametrize("written", ["Muellerweiss", "mullerweiss", "MÜLLERWEISS"])
+def test_a_name_is_found_as_people_without_its_letters_write_it(
+    tmp_path: Path, written: str
+) -> None:
+    ds = ct(PatientName="Müllerweiß^Ann", Manufacturer=f"for {written} only")
     assert places(tmp_path, ds) == ["(0008,0070)"]

@@ -20,6 +20,7 @@ from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick
 
+from locutus_dagster.deid.cleaning.folding import umlaut_forms
 from locutus_dagster.deid.cleaning.identifying import identifying, is_term
 from locutus_dagster.deid.cleaning.output import Output, Segment
 from locutus_dagster.deid.encoding.codec import Element, Shared, Sharing, Walker
@@ -240,11 +241,16 @@ def _path(tag: int) -> str:
 def _encoded(text: str, codecs: tuple[str, ...]) -> Iterator[tuple[bytes, int]]:
     """Yield the lower-cased bytes that a token may appear as, and the width of a character.
 
-    Lower-casing bytes folds ASCII only, so other letters are tried in each case.
+    Lower-casing bytes folds ASCII only, so other letters are tried in each case, and as those who
+    have no such keys write them: Müller as Muller and Mueller, Weiß as Weiss.
     """
-    cases = {text} if text.isascii() else {text, text.lower(), text.upper(), text.title()}
+    cases = {text}
+    if not text.isascii():
+        cases = {text, text.lower(), text.upper(), text.title(), *umlaut_forms(text)}
     for case in cases:
         for codec in {"utf-8", "latin-1", *codecs} if not text.isascii() else {"ascii"}:
             with suppress(UnicodeEncodeError, LookupError):
                 yield case.encode(codec).lower(), 1
         yield case.encode("utf-16-le", "replace").lower(), 2
+        # Neighbours are not judged in big endian order, which hardly anybody writes.
+        yield case.encode("utf-16-be", "replace").lower(), 1
