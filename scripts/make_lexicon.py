@@ -1,7 +1,7 @@
 """Make the shipped lexicon of descriptions from the standard's own words and a list by hand.
 
 What belongs here: collecting words and leaving names out. What does not: the words by hand, which
-are in `locutus_dagster/deid/cleaning/data/vocabulary.txt`, and reading the lexicon, which is
+are in `locutus_dagster/deid/cleaning/data/vocabulary*.txt`, and reading the lexicon, which is
 `locutus_dagster/deid/cleaning/lexicon.py`'s.
 
 It is run by hand after a change of the vocabulary, and what it writes is shipped:
@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import pkgutil
 import re
 import sys
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 __all__ = ["main"]
 
-DATA = Path(__file__).parents[1] / "locutus_dagster" / "deid" / "cleaning" / "data"
+CLEANING = Path(__file__).parents[1] / "locutus_dagster" / "deid" / "cleaning"
+DATA = CLEANING / "data"
 #: The topic of the vocabulary that names are taken from on purpose.
 ALSO_A_NAME = "also a name"
 #: The commonest surnames of the census are names wherever they stand. Rarer ones ("arm", "dose",
@@ -51,6 +52,8 @@ EPONYMS = frozenset(
     toggenburg trakehner tuarine valdini waldeyer wigby yorkshire zanelli ziehl
     """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
 )
+#: From here on one character can be a name.
+FIRST_IDEOGRAPH = "\u2e80"
 #: A word from the standard has at least this many letters; shorter ones are chosen by hand.
 SHORTEST = 3
 
@@ -59,16 +62,26 @@ _QUALIFIER = re.compile(r"\s*\([^)]*\)$")
 _NAME_LISTS = re.compile(r"first_name|last_name|middle_name|romanized|unisex")
 
 
-def fold(word: str) -> str:
-    """Return a word without case and accents."""
-    return re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", word.casefold()))
+def engines_folding() -> Callable[[str], str]:
+    """Return `folding.fold`, read from its file: the package needs more than this script has."""
+    spec = importlib.util.spec_from_file_location("folding", CLEANING / "folding.py")
+    if spec is None or spec.loader is None:
+        raise ImportError("cleaning/folding.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    folding: Callable[[str], str] = module.fold
+    return folding
 
 
-def vocabulary(lines: Iterable[str]) -> dict[str, set[str]]:
+fold = engines_folding()
+
+
+def vocabulary() -> dict[str, set[str]]:
     """Return the words by hand, by topic."""
     topics: dict[str, set[str]] = {}
     topic = ""
-    for line in lines:
+    texts = [file.read_text(encoding="utf-8") for file in sorted(DATA.glob("vocabulary*.txt"))]
+    for line in "\n".join(texts).splitlines():
         if line.startswith("["):
             topic = line.strip("[] \n")
         elif line.strip() and not line.startswith("#"):
@@ -138,12 +151,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
     check = parser.parse_args().check
 
-    with (DATA / "vocabulary.txt").open(encoding="utf-8") as lines:
-        topics = vocabulary(lines)
+    topics = vocabulary()
     common, rare = names()
     allowed = set(map(fold, topics.pop(ALSO_A_NAME)))
     by_hand = set().union(*topics.values())
-    refused = {w for w in by_hand if len(w) > 1 and fold(w) in common - allowed}
+    # A letter is no name; a character of Chinese may be one.
+    named = common - allowed
+    refused = {w for w in by_hand if (len(w) > 1 or w >= FIRST_IDEOGRAPH) and fold(w) in named}
     unused = allowed - set(map(fold, by_hand))
 
     found, small = standard_words()

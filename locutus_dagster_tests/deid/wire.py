@@ -20,8 +20,8 @@ __all__ = [
     "ID",
     "LE",
     "NAME",
-    "PLANTED",
     "PHYSICIAN",
+    "PLANTED",
     "UNDEFINED",
     "WIRES",
     "Wire",
@@ -37,7 +37,7 @@ PLANTED = (b"zwyndlebert", b"hrothgarda", b"qzx883311", b"vka990077x", b"oxthwai
 
 UNDEFINED = 0xFFFFFFFF
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-_LONG = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_LONG = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 _STUDY, _SERIES = "1.2.826.0.1.3680043.10.9417.71.1", "1.2.826.0.1.3680043.10.9417.71.2"
 
 
@@ -99,7 +99,13 @@ class Wire:
         return self.head(0xFFFEE0DD, "", 0)
 
     def nested(
-        self, tags: list[int], levels: int, *, vr: str = "SQ", undefined: bool = True, core: bytes = b""
+        self,
+        tags: list[int],
+        levels: int,
+        *,
+        vr: str = "SQ",
+        undefined: bool = True,
+        core: bytes = b"",
     ) -> bytes:
         """Return sequences inside each other, each of one item, `tags` taking turns.
 

@@ -82,6 +82,17 @@ class ContentTree:
     def items(
         self, context: Context, items: list[list[Element]], *, below_removed: bool
     ) -> bytes | None:
+        """Return the cleaned items of one level, None where nothing changes.
+
+        Raises:
+            UnreadableError: too many sequences are around them.
+        """
+        with context.values.nesting:
+            return self._items(context, items, below_removed)
+
+    def _items(
+        self, context: Context, items: list[list[Element]], below_removed: bool
+    ) -> bytes | None:
         changed = False
         rebuilt = []
         for elements in items:

@@ -28,6 +28,10 @@ from locutus_dagster.deid.standard.dictionary import CLASS_LIKE_UIDS
 __all__ = ["GONE", "Context"]
 
 _CHARSET = 0x00080005
+#: As much of it as `Instance.value` returns: results are remembered by it.
+_LONGEST_CHARSET = 1024
+#: Decisions that are remembered at one place, for each VR; the dictionary has 5000 attributes.
+_MOST_DECISIONS = 10_000
 _UNDECIDED: Any = object()
 GONE = Decision(Kind.GONE, Action.REMOVE)
 
@@ -227,13 +231,18 @@ class Context:
         return content
 
     def items(self, buf: Buffer, items: list[list[Element]]) -> bytes | None:
-        """Return the cleaned items of a sequence, None where nothing in them changes."""
+        """Return the cleaned items of a sequence, None where nothing in them changes.
+
+        Raises:
+            UnreadableError: too many sequences are around them.
+        """
         changed = False
         rebuilt = []
-        for elements in items:
-            pieces: list[bytes | memoryview] = []
-            changed |= self.item(buf, elements, pieces)
-            rebuilt.append(self.encoder.item(b"".join(pieces)))
+        with self.values.nesting:
+            for elements in items:
+                pieces: list[bytes | memoryview] = []
+                changed |= self.item(buf, elements, pieces)
+                rebuilt.append(self.encoder.item(b"".join(pieces)))
         return b"".join(rebuilt) if changed else None
 
     def item(self, buf: Buffer, elements: list[Element], pieces: list[bytes | memoryview]) -> bool:
@@ -249,7 +258,8 @@ class Context:
         outer = self.values.charset
         for tag, _, _, value, end, _ in elements:
             if tag == _CHARSET:
-                self.values.charset = bytes(buf[value:end]).strip(b" \0")
+                short = buf[value : min(end, value + _LONGEST_CHARSET)]
+                self.values.charset = bytes(short).strip(b" \0")
         try:
             yield
         finally:
@@ -265,9 +275,11 @@ class Context:
         """Return the decision about a private attribute."""
         key = (creator, tag, vr)
         if key not in self._private:
-            self._private[key] = self._as_decision(
-                self.rulebook.private(creator, tag, vr), vr, tag, written=vr
-            )
+            ruling = self.rulebook.private(creator, tag, vr)
+            decision = self._as_decision(ruling, vr, tag, written=vr)
+            if len(self._private) < _MOST_DECISIONS:
+                self._private[key] = decision
+            return decision
         return self._private[key]
 
     def decide(self, vr: str, tag: int) -> Decision | None:
@@ -277,7 +289,10 @@ class Context:
             ruling = self.rulebook.ruling(self._place, tag, vr)
             if self._dummies:
                 ruling = _as_dummy(ruling, tag)
-            decisions[tag] = self._as_decision(ruling, vr, tag, written=ruling.vr)
+            decision = self._as_decision(ruling, vr, tag, written=ruling.vr)
+            if len(decisions) < _MOST_DECISIONS:
+                decisions[tag] = decision
+            return decision
         return decisions[tag]
 
     def _as_decision(self, ruling: Ruling, vr: str, tag: int, written: str) -> Decision | None:

@@ -18,8 +18,10 @@ import re
 from collections.abc import Iterator
 
 from locutus_dagster.deid.cleaning.descriptor_titles import TITLE_WORDS, title_spans
+from locutus_dagster.deid.cleaning.descriptor_titles_scripts import script_title_spans
 from locutus_dagster.deid.cleaning.folding import fold
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
+from locutus_dagster.deid.cleaning.unspaced import UNSPACED
 from locutus_dagster.deid.identities.dates import find_dates
 
 __all__ = ["pattern_spans"]
@@ -94,11 +96,29 @@ _BIRTH = re.compile(
 )
 _OVER_89 = r"(?:9\d|1[0-4]\d)"
 _AGE = re.compile(
-    rf"{_FREE}(?:aged?|alter|âge|edad|età|eta|leeftijd|idade)\s?[:=]?\s?(?:of\s)?0?{_OVER_89}"
-    r"(?:\s?(?:y(?:rs?|ears?|/?o)?|jahre|ans|años|anni|jaar|anos))?(?![^\W_]|[.,]\d)"
+    rf"{_FREE}(?:aged?|alter|âge|edad|età|eta|leeftijd|idade|"
+    rf"wiek|v[eě]k|ya[sş]|[åa]lder|ikä)\s?[:=]?\s?(?:of\s)?0?{_OVER_89}"
+    r"(?:\s?(?:y(?:rs?|ears?|/?o)?|jahre|ans|años|anni|jaar|anos|let|år))?(?![^\W_]|[.,]\d)"
     rf"|(?<![^\W_]|[.,])0?{_OVER_89}(?:[\s-]{{0,2}}(?:y/o|yo|yrs?|years?|ans|años|anni|jahre?|"
     r"jährige?r?|jaar|anos|yr\sold)|\s(?:y\.?\s?o\.?))(?:[\s-]old)?(?![^\W_])"
     rf"|(?<![^\W_]|[.])(?:0{_OVER_89}|9[1-9]|1[0-4]\d)y(?![^\W_])",
+    re.IGNORECASE,
+)
+#: The same outside of Latin letters.
+_MORE_AGES = re.compile(
+    rf"{_FREE}(?:возраст|вік|ηλικία|גיל|العمر)\s?[:=]?\s?{_OVER_89}(?![^\W_])"
+    rf"|(?<!\d)(?<!\d[.,]){_OVER_89}\s?-?(?:лет(?:н\w{{1,3}})?|года?|р(?:оків|ік)|ετών|שנים|שנה|"
+    r"سنة|عاما?|ปี|歳|才|岁|歲|세)",
+    re.IGNORECASE,
+)
+#: A number behind one of these is a record or a telephone; `_RECORDS` has those in Latin letters.
+_MORE_RECORDS = re.compile(
+    rf"(?:№|{_FREE}(?:полис\w?|снилс|инн|карта|карты|история\sболезни|и/?б|номер|паспорт|договор|"
+    r"поліс|картка|тел|رقم|هاتف|מספר|ת\.?ז|טלפון|αριθμός|τηλ)|เลขที่|โทร|"
+    r"(?:患者|病歴|病历|病案|住院|门诊|門診|检查|檢查|登记|登記|カルテ|受付|検査|受診|診察券|保険証?|保险|保險)\s?"
+    r"(?:ID|番号|号码?|號碼?|No\.?)|(?:身份证|身分證|医保卡|电话|電話|手机|手機)(?:号码?|號碼?|番号)?|"
+    r"(?:환자|등록|병록|차트|주민|주민등록|보험|전화)번호|전화)"
+    r"[\s.:#=-]{0,4}(?!\d{2,4}\s?[x\xd7*]\s?\d)(?:[^\W\d_]{0,4}[-./]?\d(?:[\dA-Za-z]|[./ -](?=\d)){3,40})",
     re.IGNORECASE,
 )
 _STATES = (
@@ -165,9 +185,15 @@ def pattern_spans(text: str, lexicon: Lexicon, *, strict: bool) -> Iterator[tupl
         lexicon: tells the words of a description from the names behind a title.
         strict: take numbers, too, that may be a version or a measurement.
     """
+    if not text.isascii():
+        yield from _script_spans(text, lexicon)
+        # A letter of a script without spaces is no part of the number or name beside it.
+        whole, text = text, UNSPACED.sub(" ", text)
+    else:
+        whole = text
     words = set(map(fold, _WORDS.findall(text)))
     if not words.isdisjoint(TITLE_WORDS):
-        yield from title_spans(text, lexicon)
+        yield from title_spans(whole, lexicon)
     if not _NET_SIGNS.isdisjoint(text):
         yield from _spans(_NET, text)
     digits = len(_DIGITS.findall(text))
@@ -178,10 +204,17 @@ def pattern_spans(text: str, lexicon: Lexicon, *, strict: bool) -> Iterator[tupl
         if not words.isdisjoint(_LABEL_WORDS) or "#" in text:
             yield from _label_spans(text)
     if digits >= 3 or not text.isascii() or any(word[:3] in _MONTHS for word in words):
-        yield from find_dates(text)
+        yield from find_dates(whole)
     yield from _address_spans(text, lexicon)
     if digits >= 4:
         yield from _number_spans(text, strict=strict)
+
+
+def _script_spans(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]:
+    """Yield what only text outside of ASCII can have."""
+    yield from script_title_spans(text, lexicon)
+    yield from _spans(_MORE_AGES, text)
+    yield from _spans(_MORE_RECORDS, text)
 
 
 def _spans(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:

@@ -26,6 +26,10 @@ PARTICLES = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
 )
 
+#: Names end after so many words, initials and particles among them; so the time for a text that
+#: has nothing but titles grows with the text alone.
+_MOST_WORDS = 8
+
 #: Words between a label and a name: "Performed by: Nurse Ratched".
 _ROLES = frozenset(("nurse", "sister", "tech", "technologist", "radiographer", "doctor", "dr"))
 
@@ -43,8 +47,14 @@ _MIXED = r"Dr|Dres|Mr|Mrs|Ms|Miss|Mx|Prof|Dra|PD\s(?=Dr)"
 _DOUBTFUL = (
     rf"(?:DR|MRS?|MS|Hr|Fr|Sr|Sig|M|Pr|Pat|PAT|Pt|dr|mrs?|ms|geb)\.|(?:PROF|Pr|née){_FREE_END}"
 )
+# Words that are also others; before a capital letter, and a word that is not in the lexicon.
+_POLITE = (
+    r"[Pp]an(?:[aiíu]|ią|em|ie)?|PAN[IÍ]?|Bay(?:an)?|Sayın|SAYIN|Sn|Bn|Fru|Fröken|Frøken|Hasta|Dhr|"
+    r"Paciente|Paziente|Patiënte?|Pacjent(?:a|ka|ki)?|Pacient(?:a|ka|ky)?|Patienten|MUDr|Mgr|lek"
+)
 _TITLE = re.compile(
     rf"{_FREE}(?:(?P<sure>(?i:{_SURE}){_FREE_END}\.?|(?i:{_DOTTED})\.)"
+    rf"|(?P<polite>(?:{_POLITE}){_FREE_END}\.?)"
     rf"|(?P<mixed>(?:{_MIXED}){_FREE_END}\.?)|(?P<doubtful>{_DOUBTFUL}))[\s_]{{0,2}}"
 )
 _LABEL = re.compile(
@@ -70,6 +80,9 @@ TITLE_WORDS = frozenset(
     senora senorita srta senhor senhora mevrouw meneer mevr dhr dott dottore dottoressa doktor
     docteur professeur professor fraulein prof sra sig dres priv mw dr mr ms miss mx dra pd hr fr
     sr m pr pat pt geb nee
+    pan pana pani panu panem panie bay bayan sayin sn bn fru froken hasta paciente paziente
+    patient patiente patienten pacjent pacjenta pacjentka pacjentki pacient pacienta pacientka
+    pacientky mudr mgr lek
     patient patientin patiente name nom nombre nome naam nachname vorname surname physician doctor
     arzt arztin medecin medico tech technologist technician mtra mta mtr operator radiologist
     radiologe radiologue ref referring attending consultant contact reader zuweiser uberweiser by
@@ -100,6 +113,8 @@ def _is_no_name(title: re.Match[str], word: str, lexicon: Lexicon) -> bool:
     """Tell whether a word behind a title shows that it was none."""
     if title["sure"]:
         return False
+    if title["polite"] and not word[0].isupper():
+        return True
     if title["mixed"]:
         return not word[0].isupper() or word.casefold() in GENERIC
     return word in lexicon or word.casefold() in GENERIC
@@ -113,7 +128,10 @@ def _end_of_names(text: str, start: int, lexicon: Lexicon, *, sure: bool) -> int
     """
     end = place = start
     names = 0
-    while names < 2 and (match := _NAME.match(text, place)):
+    for _ in range(_MOST_WORDS):
+        match = _NAME.match(text, place)
+        if names == 2 or match is None:
+            break
         word = match[0]
         if len(word) > 1 and fold(word) not in PARTICLES and fold(word) not in _ROLES:
             known = word in lexicon or word.casefold() in GENERIC

@@ -25,6 +25,7 @@ from locutus_dagster.deid.cleaning.unspaced import UNSPACED, unknown_runs
 __all__ = ["has_words", "unknown_tokens"]
 
 _MOST_DIGITS = 3
+_SHORTEST_BEHIND = 3
 _FREE, _FREE_END = r"(?<![^\W_])", r"(?![^\W_])"
 _DECIMAL = r"[0-9]{1,4}(?:[.,][0-9]{1,3})?"
 
@@ -50,8 +51,12 @@ _MEASURE = (
     # 100 mA, 250 HU: a number and a unit that would not stay on its own
     r"|[0-9]{1,3}[ ](?:ma|ng|hu)"
 )
-_TOKEN = re.compile(
-    rf"{_FREE}(?:{_MEASURE}){_FREE_END}|(?P<word>[^{re.escape(SEPARATORS)}]+)", re.IGNORECASE
+_TOKEN, _ASCII_TOKEN = (
+    re.compile(rf"{_FREE}(?:{_MEASURE}){_FREE_END}|(?P<word>[^{letters}]+)", re.IGNORECASE)
+    for letters in (
+        re.escape(SEPARATORS),
+        re.escape("".join(filter(str.isascii, SEPARATORS))),
+    )
 )
 
 _NUCLIDES = (
@@ -73,10 +78,21 @@ _FORMS = re.compile(
     rf"|{_NUCLIDES}|{_NUCLIDES_AFTER}",
     re.IGNORECASE | re.ASCII,
 )
+#: What is written together with the next word: the article, "and", "in", "for".
+_PREFIXES = (
+    re.compile(
+        "(?P<prefix>\u0648?(?:\u0628\u0627\u0644|\u0643\u0627\u0644|\u0644\u0644|\u0627\u0644)|\u0648)"
+    ),
+    re.compile(
+        "(?P<prefix>[\u05d5\u05d4\u05d1\u05dc\u05de\u05e9\u05db]{1,2}?)(?=[\u05d0-\u05ea]{3})"
+    ),
+    re.compile("(?P<prefix>[\u05d5\u05d4\u05d1\u05dc\u05de\u05e9\u05db]{2})(?=[\u05d0-\u05ea]{3})"),
+)
+_ARTICLE = "\u0627\u0644"
 #: The same where a keyboard writes Cyrillic, folded: units, ordinals, vertebrae, T1 and T2.
 _CYRILLIC_FORMS = re.compile(
-    r"[0-9]{1,3}(?:мм|см|м|мкм|мл|л|мг|мкг|кг|г|гр|сек|с|мс|мин|ч|т|тл|кв|ма|мас|мзв|мкзв|мгр|гр|"
-    r"гц|мгц|мбк|гбк|кбк|х|д|лет|года?|раз|рокив|я|и|и|а|е|ая|ыи|ои|ое|ого|ои|го|му|ти|ми|х)"
+    r"[0-9]{1,3}(?:мм|см|м|мкм|мл|л|мг|мкг|кг|г|гр|сек|с|мс|мин|ч|т|тл|кв|ма|мас|мзв|мкзв|мгр|"
+    r"гц|мгц|мбк|гбк|кбк|х|д|лет|года?|раз|рокив|я|и|а|е|ая|ыи|ои|ое|ого|го|му|ти|ми|х)"
     r"|(?:с[1-7]|т(?:h|х)?(?:1[0-2]|[1-9])|д(?:1[0-2]|[1-9])|л[1-6])(?:ви|вi|w)?",
 )
 _PIECES = re.compile(
@@ -88,7 +104,8 @@ _DIGIT = re.compile(r"\d")
 
 def unknown_tokens(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]:
     """Yield begin and end of every token that is neither a known word nor a measurement."""
-    for match in _TOKEN.finditer(text):
+    tokens = _ASCII_TOKEN if text.isascii() else _TOKEN
+    for match in tokens.finditer(text):
         word = match["word"]
         if word is None or _is_known(word, lexicon):
             continue
@@ -110,8 +127,25 @@ def _is_known(word: str, lexicon: Lexicon) -> bool:
         return True
     if not word.isascii():
         folded = fold(word)
-        return bool(_FORMS.fullmatch(folded) or _CYRILLIC_FORMS.fullmatch(folded))
+        return bool(
+            _FORMS.fullmatch(folded)
+            or _CYRILLIC_FORMS.fullmatch(folded)
+            or _has_prefix(folded, lexicon)
+        )
     return bool(_FORMS.fullmatch(word)) or _is_compound(word, lexicon)
+
+
+def _has_prefix(word: str, lexicon: Lexicon) -> bool:
+    """Tell whether a folded word is one of the lexicon behind an Arabic or Hebrew prefix."""
+    for pattern in _PREFIXES:
+        match = pattern.match(word)
+        if match:
+            rest = word[match.end() :]
+            if len(rest) >= _SHORTEST_BEHIND and (
+                lexicon.has_folded(rest) or lexicon.has_folded(_ARTICLE + rest)
+            ):
+                return True
+    return False
 
 
 def _is_compound(word: str, lexicon: Lexicon) -> bool:

@@ -1,7 +1,7 @@
 """Folding of text, so that two ways of writing one word compare as equal.
 
-What belongs here: case, accents, points, ligatures and width, and the way back from the folded text to
-the original. What does not: which words matter (`lexicon.py`, `known_identifiers.py`).
+What belongs here: case, accents, points, ligatures and width, and the way back from the folded text
+to the original. What does not: which words matter (`lexicon.py`, `known_identifiers.py`).
 
 Folding goes character by character. So the folding of a text is the folding of its parts, and a
 match in folded text has a place in the original.
@@ -41,6 +41,7 @@ _MARKS = re.compile(
     "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]"
 )
 _WRITTEN_OUT = (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "aa"))
+_UMLAUT = re.compile("[äöüøå]")
 _DIGRAPH = re.compile("ae|oe|ue")
 #: "Sue" is not taken for "Sü".
 _SHORTEST_GUESS = 4
@@ -86,6 +87,8 @@ def umlaut_forms(word: str) -> set[str]:
     if word.isascii():
         return {folded}
     composed = unicodedata.normalize("NFC", word).casefold()
+    if not _UMLAUT.search(composed):
+        return {folded}
     for umlaut, written in _WRITTEN_OUT:
         composed = composed.replace(umlaut, written)
     return {folded, fold(composed)}

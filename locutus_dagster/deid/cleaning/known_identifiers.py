@@ -20,6 +20,7 @@ from locutus_dagster.deid.cleaning.cutting import merged
 from locutus_dagster.deid.cleaning.descriptor_titles import PARTICLES
 from locutus_dagster.deid.cleaning.folding import fold, fold_with_places, spellings
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
+from locutus_dagster.deid.identities.searching import CrowdedError, matches
 from locutus_dagster.deid.identities.tokens import GENERIC, Rule, name_tokens, rule_for
 
 __all__ = ["KnownIdentifiers"]
@@ -40,6 +41,16 @@ _DIGITS = re.compile(r"[0-9]")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff]")
 _INITIAL_BEFORE = re.compile(r"(?<![^\W_])([^\W\d_])(\.?)['\u2019]?[ \t,^_.-]{0,2}\Z")
 _INITIAL_AFTER = re.compile(r"[ \t,^_.-]{0,2}(?<![^\W_])([^\W\d_])(?:(\.)|(?![^\W_]))")
+#: Names are inflected where they are written in these scripts, and Slavic ones in Latin letters.
+_INFLECTED = re.compile(
+    r"(?P<stem>[\u0400-\u04ff]{3,60}?)(?:ого|ому|ыми|ими|ая|яя|ую|юю|ои|еи|ыи|ии|ые|ие|ых|их|ым|им|ом|"
+    r"ем|а|я|у|ю|е|о|ы|и|ь)?"
+    r"|(?P<greek>[\u03b1-\u03c9]{3,60}?)(?:ους|ουσ|οι|ου|οσ|ησ|ασ|εσ|ων|ον|η|α|ο|ε)?"
+    r"|(?P<slavic>[a-z]{3,60}(?:sk|ck|dzk|ov|ow|ev|in))(?:[aiy]|e|iego|iej)"
+)
+#: What may follow a short stem: "ольг" and "ольгой". A longer stem tells enough by itself.
+_ENDINGS = re.compile(r"[\u0430-\u044f\u0456\u0457\u03b1-\u03c9a-z]{0,3}")
+_LONG_STEM = 5
 _POSSESSIVE = re.compile(r"['\u2019`]s(?![^\W_])", re.IGNORECASE)
 
 
@@ -60,20 +71,36 @@ class KnownIdentifiers:
         self._words: dict[str, bool] = {}
         self._numbers: set[str] = set()
         self._initials: set[str] = set()
+        #: Beginnings of names that are inflected.
+        self._stems: set[str] = set()
         for name in names:
             self._add_name(name.strip(" \0"))
         for value in known:
             self._add_value(value.strip(" \0"))
-        self._patterns = list(self._words)
+        self._stems -= self._words.keys()
+        self._patterns = [*self._words, *self._stems]
         self._automaton = AhoCorasick(self._patterns)
+        self._longest = max(map(len, self._patterns), default=0)
+        self._digits = sorted(self._numbers)
+        self._digit_automaton = AhoCorasick(self._digits)
+        self._longest_number = max(map(len, self._digits), default=0)
 
     def __repr__(self) -> str:
         return f"KnownIdentifiers({len(self._words) + len(self._numbers)} forms)"
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield begin and end of every identifier in a text, with what belongs to it."""
+        """Yield begin and end of every identifier in a text, with what belongs to it.
+
+        A text that was made to hold more of them than anybody could write is one as a whole.
+        """
         if not (self._words or self._numbers):
             return
+        try:
+            yield from self._spans(text)
+        except CrowdedError:
+            yield 0, len(text)
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         folded, places = fold_with_places(text)
         words = list(self._word_spans(text, folded, places))
         names = [(start, end) for start, end, is_name in words if is_name]
@@ -89,6 +116,10 @@ class KnownIdentifiers:
     def _add_name(self, name: str) -> None:
         for token in name_tokens(name):
             rule = rule_for(token)
+            inflected = _INFLECTED.fullmatch(fold(token))
+            if inflected and rule is not None:
+                stem = inflected["stem"] or inflected["greek"] or inflected["slavic"]
+                self._stems.add(stem)
             if rule is Rule.DIGITS:
                 self._add_number(token)
             elif rule is not None:
@@ -156,13 +187,17 @@ class KnownIdentifiers:
     def _word_spans(
         self, text: str, folded: str, places: list[int] | None
     ) -> Iterator[tuple[int, int, bool]]:
-        found: list[tuple[int, int, int]]
-        found = self._automaton.find_matches_as_indexes(folded, overlapping=True)
         covered = 0  # end of the last word that was taken whole
-        for index, first, last in found:
+        for index, first, last in matches(self._automaton, folded, self._longest):
             pattern = self._patterns[index]
             start, end = _original(text, places, first, last)
             if end <= covered:
+                continue
+            if pattern in self._stems:
+                whole = self._end_of_inflected(text, start, end, pattern)
+                if whole > start:
+                    covered = whole
+                    yield start, whole, True
                 continue
             is_name = self._words[pattern]
             if _UNSPACED.search(pattern):
@@ -172,9 +207,19 @@ class KnownIdentifiers:
                 yield start, covered, is_name
             elif _is_border(text, start) and _is_border(text, end):
                 yield start, end, is_name
-            elif not (_is_plain(text[max(0, start - 1) : start]) or _is_plain(text[end : end + 1])):
+            elif len(pattern) > 2 and not (
+                _is_plain(text[max(0, start - 1) : start]) or _is_plain(text[end : end + 1])
+            ):
                 start, covered = _whole_word(text, start, end)
                 yield start, covered, is_name
+
+    def _end_of_inflected(self, text: str, start: int, end: int, stem: str) -> int:
+        """Return where the word ends that begins with a stem; `start` if it is no such name."""
+        if not _is_border(text, start):
+            return start
+        _, whole = _whole_word(text, start, end)
+        fits = len(stem) >= _LONG_STEM or _ENDINGS.fullmatch(fold(text[end:whole]))
+        return whole if fits and text[start:whole] not in self._lexicon else start
 
     def _with_initials(self, text: str, start: int, end: int) -> tuple[int, int]:
         """Widen the place of a name by "'s" and by one or two initials on each side."""
@@ -195,19 +240,16 @@ class KnownIdentifiers:
         for run in _NUMBER.finditer(folded):
             at = [run.start() + match.start() for match in _DIGITS.finditer(run[0])]
             compact = "".join(folded[place] for place in at)
-            for number in self._numbers:
-                place = compact.find(number)
-                while place >= 0:
-                    first, last = at[place], at[place + len(number) - 1]
-                    zeros = place
-                    while zeros and compact[zeros - 1] == "0" and at[zeros] - at[zeros - 1] == 1:
-                        zeros -= 1
-                    alone = not folded[at[zeros] - 1 : at[zeros]].isdigit()
-                    alone = alone and not folded[last + 1 : last + 2].isdigit()
-                    together = last - first == len(number) - 1
-                    if alone and (together or len(number) >= _DIGITS_APART):
-                        yield at[zeros], last + 1
-                    place = compact.find(number, place + 1)
+            for _, place, end in matches(self._digit_automaton, compact, self._longest_number):
+                first, last = at[place], at[end - 1]
+                zeros = place
+                while zeros and compact[zeros - 1] == "0" and at[zeros] - at[zeros - 1] == 1:
+                    zeros -= 1
+                alone = not folded[at[zeros] - 1 : at[zeros]].isdigit()
+                alone = alone and not folded[last + 1 : last + 2].isdigit()
+                together = last - first == end - place - 1
+                if alone and (together or end - place >= _DIGITS_APART):
+                    yield at[zeros], last + 1
 
 
 def _original(text: str, places: list[int] | None, start: int, end: int) -> tuple[int, int]:
@@ -233,6 +275,8 @@ def _is_border(text: str, place: int) -> bool:
     if unicodedata.combining(after):
         return False
     if before.isalpha() and after.isalpha():
+        if before.isascii() != after.isascii() and _UNSPACED.search(before + after):
+            return True
         return before.islower() and after.isupper()
     return not (before.isdigit() and after.isdigit())
 

@@ -29,14 +29,15 @@ def private_decisions(
     """
     creators: dict[int, tuple[str, int]] = {}
     decisions: dict[int, Decision | None] = {}
-    for tag, vr, start, value, end, _ in elements:
-        if not tag >> 16 & 1:
-            continue
+    listed = context.rulebook.creators
+    private = [element for element in elements if element[0] & 0x10000]  # of an odd group
+    for tag, vr, start, value, end, _ in private:
         number = tag & 0xFFFF
         if 0x0010 <= number <= 0x00FF:
             if end - value <= _MAX_CREATOR:
                 name = bytes(buf[value:end]).strip(b" \0").decode("ascii", "replace")
-                creators[tag >> 16 << 8 | number] = name, start
+                if name in listed:
+                    creators[tag >> 16 << 8 | number] = name, start
             continue
         creator = creators.get(tag >> 16 << 8 | number >> 8)
         if creator is None:

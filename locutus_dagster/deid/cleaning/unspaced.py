@@ -20,10 +20,14 @@ from collections.abc import Callable, Iterator
 from locutus_dagster.deid.cleaning.folding import fold_with_places
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
 
-__all__ = ["UNSPACED", "unknown_runs"]
+__all__ = ["UNSPACED", "known_runs", "unknown_runs"]
 
 _KATAKANA = r"\u30a1-\u30f5\u30f7-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-_HAN = r"\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3038-\u303c\u3041-\u309f\u30f6\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+#: With hiragana, the marks of repetition, and the small ke between numbers and months.
+_HAN = (
+    r"\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3038-\u303c\u3041-\u309f\u30f6"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+)
 _HANGUL = r"\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7fb\uffa0-\uffdc"
 _THAI = r"\u0e01-\u0e7f"
 
@@ -34,7 +38,8 @@ _RUN = re.compile(
     f"|(?P<hangul>[{_HANGUL}]+)|(?P<thai>[{_THAI}]+)"
     f"|(?P<other>[^{_KATAKANA}{_HAN}{_HANGUL}{_THAI}]+)"
 )
-#: Particles of one character, which may stand beside another word of one character.
+#: Particles of one character, which may stand beside another word of one character. Those of Korean
+#: are also surnames, so they are in no lexicon, and count behind a word only.
 _PARTICLES = frozenset("のとにをはがでもやへな的及和与與或并")
 _KOREAN_PARTICLES = frozenset(
     unicodedata.normalize("NFKD", syllable) for syllable in "은는이가을를의에로와과도만"
@@ -71,13 +76,18 @@ def unknown_runs(
             yield match.span()
 
 
+def known_runs(text: str, lexicon: Lexicon) -> bool:
+    """Tell whether every run of a text without separators is made of words of the lexicon."""
+    return not any(True for _ in unknown_runs(text, lexicon, lexicon.__contains__))
+
+
 class _Run:
     """A run of one script, folded, and where its characters begin."""
 
     def __init__(self, text: str, lexicon: Lexicon, *, korean: bool) -> None:
         self._lexicon = lexicon
         self._particles = _KOREAN_PARTICLES if korean else _PARTICLES
-        self._korean = korean
+        self._behind = _KOREAN_PARTICLES if korean else frozenset()
         folded, places = fold_with_places(text)
         self._folded = folded
         self._places = places or list(range(len(folded) + 1))
@@ -97,14 +107,13 @@ class _Run:
         """Tell whether the run can be cut completely into words."""
         reached = [0] * (len(self._folded) + 1)
         reached[0] = _LONG
-        for start, last in enumerate(reached[:-1]):
-            last = reached[start]
-            if last:
-                for end, length in self._words_at(start):
-                    kind = self._kind(start, end, length)
-                    alone = self._korean and kind == _PARTICLE and start == 0
-                    if kind == _LONG or (last & ~kind and not alone):
-                        reached[end] |= kind
+        for start in range(len(self._folded)):
+            if not reached[start]:
+                continue
+            for end, length in self._words_at(start):
+                kind = self._kind(start, end, length)
+                if kind == _LONG or reached[start] & ~kind:
+                    reached[end] |= kind
         return bool(reached[-1])
 
     def gaps(self) -> Iterator[tuple[int, int]]:
@@ -142,6 +151,10 @@ class _Run:
                 stop = self._before[end]
                 if stop is not None and self._lexicon.has_folded(self._folded[start:end]):
                     yield end, stop - first
+        for length in (2, 3) if self._behind and start else ():
+            end = start + length
+            if end < len(self._before) and self._folded[start:end] in self._behind:
+                yield end, 1
 
     def _kind(self, start: int, end: int, length: int) -> int:
         if length > 1:

@@ -14,6 +14,8 @@ from locutus_dagster.deid.cleaning.descriptors import TextCleaner
 from locutus_dagster.deid.cleaning.identifying import identifying, is_term
 from locutus_dagster.deid.cleaning.lexicon import Lexicon
 from locutus_dagster.deid.encoding.charsets import decode, encode
+from locutus_dagster.deid.encoding.codec import MAX_DEPTH
+from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.identities import dates
 from locutus_dagster.deid.identities.identifiers import Identifiers
 from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
@@ -21,7 +23,7 @@ from locutus_dagster.deid.policies.model import Action, Policy
 from locutus_dagster.deid.policies.white_lists import normalise
 from locutus_dagster.deid.standard.dictionary import WELL_KNOWN_UIDS
 
-__all__ = ["UNUSABLE", "New", "Values"]
+__all__ = ["UNUSABLE", "Nesting", "New", "Values"]
 
 #: Stands for a value of which nothing can be kept.
 UNUSABLE = False
@@ -31,6 +33,30 @@ New = bytes | None | bool
 _SINGLE = frozenset(("LT", "ST", "UT", "UR"))  # a backslash is a character in these
 #: Results are remembered up to this many bytes of values; reports can be longer than that.
 _REMEMBERED = 1024
+#: And so many of them, at some 400 bytes each; then a study begins anew.
+_MOST_REMEMBERED = 200_000
+_LONGEST_UI = 0xFFFE
+
+
+class Nesting:
+    """Counts the sequences around the item at hand; a context manager.
+
+    The walk bounds the depth of what it walks at once. A private sequence in UN is walked only when
+    it turns out to be one, and nests by itself.
+    """
+
+    __slots__ = ("_depth",)
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        if self._depth >= MAX_DEPTH:
+            raise UnreadableError("nesting too deep")
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
 
 
 class Values:
@@ -56,6 +82,8 @@ class Values:
         self._known: dict[tuple[object, ...], New] = {}
         #: Specific Character Set of the data set or item at hand.
         self.charset = b""
+        #: Is entered with every sequence.
+        self.nesting = Nesting()
         #: UIDs that a rule about a content item keeps, such as a device's: no residue.
         self.kept_uids: set[bytes] = set()
 
@@ -77,15 +105,20 @@ class Values:
         work = getattr(self, f"_{action.name.lower()}")
         white = self._white_lists.get(tag)
         known = self._known
+        # One string, whose hash is worked out once.
+        kind = f"{action} {vr} {tag if white else ''}"
 
         def make(raw: bytes) -> New:
-            key = (action, vr, white and tag, self.charset, raw)
+            key = (kind, self.charset, raw)
             if len(raw) > _REMEMBERED:
                 return self._each(raw, vr, work, white)
             try:
                 return known[key]
             except KeyError:
-                new = known[key] = self._each(raw, vr, work, white)
+                new = self._each(raw, vr, work, white)
+                if len(known) >= _MOST_REMEMBERED:
+                    known.clear()
+                known[key] = new
                 return new
 
         return make
@@ -95,12 +128,20 @@ class Values:
 
         Registered UIDs name concepts and stay, also where the profile says U: a well-known frame
         of reference such as the Talairach atlas is no patient's (PS3.6 Annex A).
+
+        Raises:
+            UnreadableError: the value is longer than explicit VR can say. Implicit VR can, and a
+                pseudonym may be twenty times as long as a UID.
         """
         try:
             return self._uids[raw]
         except KeyError:
+            if len(raw) > _LONGEST_UI:
+                raise UnreadableError("value too long") from None
             bare = raw.strip(b" \0")
             mapped = b"\\".join(self._one_uid(uid) for uid in bare.split(b"\\"))
+            if len(self._uids) >= _MOST_REMEMBERED:
+                self._uids.clear()
             new = self._uids[raw] = None if mapped == bare else mapped
             return new
 

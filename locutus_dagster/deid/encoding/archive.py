@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 import zipfile
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -65,7 +66,9 @@ class RawZip:
         try:
             with zipfile.ZipFile(self._file) as archive:
                 members = archive.infolist()
-            self._members = [member for member in members if not member.is_dir()]
+            # Not `is_dir`, which fails on an empty name before Python 3.12.
+            self._members = [one for one in members if not one.filename.endswith("/")]
+            self._starts = sorted(member.header_offset for member in members)
             self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
             self._file.close()
@@ -127,7 +130,12 @@ class RawZip:
         # The local header's name and extra field may differ in length from the directory's.
         start += 30 + int.from_bytes(header[26:28], "little")
         start += int.from_bytes(header[28:30], "little")
-        data = self._view[start : start + member.compress_size]
+        end = start + member.compress_size
+        # Members that share their bytes could make any number of gigabytes out of one.
+        here = bisect_left(self._starts, member.header_offset)
+        if any(other < end for other in self._starts[here + 1 : here + 2]):
+            raise UnreadableError("overlapping members")
+        data = self._view[start:end]
         if len(data) != member.compress_size:
             raise UnreadableError("truncated member")
         return data

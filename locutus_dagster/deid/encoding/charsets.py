@@ -10,6 +10,7 @@ and who looks for a name sees it as it was written or as mojibake that no lexico
 
 from __future__ import annotations
 
+import re
 import warnings
 from contextlib import suppress
 from functools import lru_cache
@@ -20,6 +21,10 @@ __all__ = ["codecs_of", "decode", "encode"]
 
 #: What separates parts that start over with the first character set (PS3.5 6.1.2.5.3).
 _DELIMITERS = set(b"\n\r\t\f\\^=")
+#: Delimiters, and what stands between them.
+_PARTS = re.compile(r"[\n\r\t\f\\^=]+|[^\n\r\t\f\\^=]+")
+#: The time for a part whose letters take turns between character sets grows with its square.
+_LONGEST_PART = 1 << 14
 _ESCAPE = 0x1B
 #: The default repertoire is ASCII; pydicom reads it as Latin-1, which would hide undeclared UTF-8.
 _DEFAULT = frozenset(("", "ISO_IR 6", "ISO 2022 IR 6"))
@@ -69,10 +74,20 @@ def encode(text: str, charset: bytes) -> bytes:
         with suppress(UnicodeEncodeError, LookupError):
             return text.encode(codec)
     if len(codecs) > 1:
-        with warnings.catch_warnings(), suppress(Exception):
+        with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return bytes(encode_string(text, _for_pydicom(codecs)))
+            return b"".join(_encode_part(part, codecs) for part in _PARTS.findall(text))
     return text.encode(codecs[0] if codecs else "ascii", "ignore")
+
+
+def _encode_part(part: str, codecs: tuple[str, ...]) -> bytes:
+    """Return text between two delimiters, with escape sequences of its own where it needs them."""
+    with suppress(UnicodeEncodeError, LookupError):
+        return part.encode(codecs[0])
+    if len(part) <= _LONGEST_PART:
+        with suppress(Exception):
+            return bytes(encode_string(part, _for_pydicom(codecs)))
+    return part.encode(codecs[0], "ignore")
 
 
 def _for_pydicom(codecs: tuple[str, ...]) -> list[str]:

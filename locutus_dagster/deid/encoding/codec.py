@@ -56,13 +56,17 @@ _LENGTH = {True: Struct("<L").unpack_from, False: Struct(">L").unpack_from}
 
 
 class Shared(list[list[Element]]):
-    """The items of a sequence that repeats byte for byte; the offsets refer to `buf`."""
+    """The items of a sequence that repeats byte for byte; the offsets refer to `buf`.
 
-    __slots__ = ("buf",)
+    They were walked at a depth, and nest no deeper than allowed there and above.
+    """
 
-    def __init__(self, items: list[list[Element]], buf: bytes) -> None:
+    __slots__ = ("buf", "depth")
+
+    def __init__(self, items: list[list[Element]], buf: bytes, depth: int) -> None:
         super().__init__(items)
         self.buf = buf
+        self.depth = depth
 
     # Two are the same if they are one; what is known about one is looked up by it.
     __hash__ = object.__hash__  # type: ignore[assignment]
@@ -118,10 +122,10 @@ class Sharing:
         if known is _UNSEEN:
             self._remember(raw)
             return walker._sequence(walker, pos, length, end, depth)
-        if known is None:
+        if known is None or known.depth < depth:
             own = walker._on(raw)
             size = length if length == UNDEFINED else len(raw)
-            known = Shared(own._sequence(own, 0, size, len(raw), depth)[0], raw)
+            known = Shared(own._sequence(own, 0, size, len(raw), depth)[0], raw, depth)
             self._known[raw] = known
         assert isinstance(known, Shared)
         return known, pos + len(raw)
@@ -156,7 +160,9 @@ class Walker:
         self._little = little
         self._plain = _PLAIN[little]
         self._budget = MAX_ELEMENTS
-        self._walk = self._explicit if explicit else self._implicit
+        # Not a bound method: one that refers to itself would hold the buffer until the garbage
+        # collection comes round.
+        self._walk = Walker._explicit if explicit else Walker._implicit
 
     def data_set(self, pos: int, end: int) -> list[Element]:
         """Return the elements between two offsets.
@@ -166,7 +172,7 @@ class Walker:
         Raises:
             UnreadableError: the bytes are no complete data set.
         """
-        return self._walk(pos, end, 0, False)[0]
+        return self._walk(self, pos, end, 0, False)[0]
 
     def _on(self, buf: Buffer) -> Walker:
         """Return a walker for another buffer in the same encoding."""
@@ -192,11 +198,13 @@ class Walker:
         unpack = _SHORT[self._little]
         short_vr = SHORT_VRS.get
         elements: list[Element] = []
+        counted = 0
         append = elements.append
         for _ in range(self._budget):
             value = pos + 8
             if value > end:
-                return self._finish(elements, pos, end, depth, delimited)
+                self._count(elements, counted)
+                return elements, self._finish(pos, end, depth, delimited)
             group, number, raw, length = unpack(buf, pos)
             vr = short_vr(raw)
             if vr is not None:  # by far the most elements: keep this path short
@@ -208,7 +216,8 @@ class Walker:
                 continue
             tag = group << 16 | number
             if tag == _ITEM_END and delimited:
-                return self._leave(elements), value
+                self._count(elements, counted)
+                return elements, value
             vr = LONG_VRS.get(raw)
             if vr is None:
                 if depth == 0 and self._only_padding(pos, end):
@@ -220,8 +229,10 @@ class Walker:
             length = _LENGTH[self._little](buf, pos + 8)[0]
             items: Any = None
             if vr == "SQ":
+                counted = self._count(elements, counted)
                 items, stop = self._items(tag, value, length, end, depth)
             elif length == UNDEFINED:
+                counted = self._count(elements, counted)
                 items, stop = self._undefined(tag, vr, value, end, depth)
             else:
                 stop = value + length
@@ -233,7 +244,8 @@ class Walker:
             pos = stop
         else:
             raise UnreadableError("too many elements")
-        return self._leave(elements), pos
+        self._count(elements, counted)
+        return elements, pos
 
     def _implicit(
         self, pos: int, end: int, depth: int, delimited: bool
@@ -242,11 +254,14 @@ class Walker:
         unpack = self._plain
         vr_of = VR_OF.get
         elements: list[Element] = []
+        counted = 0
         append = elements.append
+        zero = False
         for _ in range(self._budget):
             value = pos + 8
             if value > end:
-                return self._finish(elements, pos, end, depth, delimited)
+                self._count(elements, counted)
+                return elements, self._finish(pos, end, depth, delimited)
             group, number, length = unpack(buf, pos)
             tag = group << 16 | number
             vr = vr_of(tag, "UN")
@@ -255,12 +270,18 @@ class Walker:
                 if stop > end:
                     raise UnreadableError("truncated value")
                 if tag == _ITEM_END and delimited:
-                    return self._leave(elements), value
-                if tag == 0 and depth == 0 and self._only_padding(pos, end):
-                    break
+                    self._count(elements, counted)
+                    return elements, value
+                if tag == 0 and depth == 0:
+                    if self._only_padding(pos, end):
+                        break
+                    if zero:  # or the rest would be looked at again and again
+                        raise UnreadableError("duplicate element")
+                    zero = True
                 append((tag, vr, pos, value, stop, None))
             elif vr in ("SQ", "UN"):
                 # An unknown element of undefined length can only be a sequence.
+                counted = self._count(elements, counted)
                 items, stop = self._items(tag, value, length, end, depth)
                 append((tag, vr, pos, value, stop, items))
             else:
@@ -268,21 +289,24 @@ class Walker:
             pos = stop
         else:
             raise UnreadableError("too many elements")
-        return self._leave(elements), pos
+        self._count(elements, counted)
+        return elements, pos
 
-    def _leave(self, elements: list[Element]) -> list[Element]:
-        self._budget -= len(elements)
-        return elements
+    def _count(self, elements: list[Element], counted: int) -> int:
+        """Take a level's elements from the budget, but for those that were; return their number.
 
-    def _finish(
-        self, elements: list[Element], pos: int, end: int, depth: int, delimited: bool
-    ) -> tuple[list[Element], int]:
-        """End a level at which no further header fits."""
+        This is done before the walk goes down, too, so that the levels above count as well.
+        """
+        self._budget -= len(elements) - counted
+        return len(elements)
+
+    def _finish(self, pos: int, end: int, depth: int, delimited: bool) -> int:
+        """Return the offset behind a level at which no further header fits."""
         if delimited:
             raise UnreadableError("missing item delimiter")
         if pos != end and not (depth == 0 and self._only_padding(pos, end)):
             raise UnreadableError("truncated header")
-        return self._leave(elements), end
+        return end
 
     def _only_padding(self, pos: int, end: int) -> bool:
         """Tell whether the rest is zeros, looking no further than one tape block."""
@@ -319,11 +343,11 @@ class Walker:
                 raise UnreadableError("item expected")
             walker._budget -= 1  # empty items cost memory, too
             if size == UNDEFINED:
-                elements, pos = walker._walk(pos, end, depth + 1, True)
+                elements, pos = walker._walk(walker, pos, end, depth + 1, True)
             elif pos + size > end:
                 raise UnreadableError("truncated item")
             else:
-                elements, pos = walker._walk(pos, pos + size, depth + 1, False)
+                elements, pos = walker._walk(walker, pos, pos + size, depth + 1, False)
             items.append(elements)
             if walker._budget <= 0:
                 raise UnreadableError("too many elements")
@@ -332,7 +356,10 @@ class Walker:
     def _undefined(self, tag: int, vr: str, pos: int, end: int, depth: int) -> tuple[Any, int]:
         """Walk a value of undefined length that is not declared as a sequence."""
         if vr == "UN" and VR_OF.get(tag, "SQ") == "SQ":
-            return self._sequence(self._nested(), pos, UNDEFINED, end, depth)
+            nested = self._nested()
+            found = self._sequence(nested, pos, UNDEFINED, end, depth)
+            self._budget = nested._budget
+            return found
         if tag == PIXEL_DATA and vr in ("OB", "OW"):
             return FRAGMENTS, self._fragments(pos, end)
         raise UnreadableError("undefined length")
@@ -350,10 +377,13 @@ class Walker:
 
         The rules then treat the value as one that cannot be vouched for.
         """
+        nested = self._nested()
         try:
-            return self._sequence(self._nested(), pos, length, end, depth)[0]
+            items = self._sequence(nested, pos, length, end, depth)[0]
         except UnreadableError:
             return None
+        self._budget = nested._budget
+        return items
 
     def _fragments(self, pos: int, end: int) -> int:
         """Return the offset behind encapsulated pixel data."""

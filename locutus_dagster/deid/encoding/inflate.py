@@ -49,10 +49,15 @@ def inflate_chunks(data: bytes | memoryview, limit: int) -> Iterator[bytes]:
             raise UnreadableError("truncated deflate stream")
 
 
-def inflate_bounded(data: bytes | memoryview, limit: int) -> bytes:
+def inflate_bounded(data: bytes | memoryview, limit: int) -> memoryview:
     """Return the inflated bytes of a raw deflate stream of at most `limit` bytes.
+
+    The pieces are never held twice.
 
     Raises:
         UnreadableError: as `inflate_chunks`.
     """
-    return b"".join(inflate_chunks(data, limit))
+    inflated = bytearray()
+    for chunk in inflate_chunks(data, limit):
+        inflated += chunk
+    return memoryview(inflated).toreadonly()

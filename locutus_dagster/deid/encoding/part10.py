@@ -31,6 +31,8 @@ PIXEL_TAGS = (0x7FE00008, 0x7FE00009, PIXEL_DATA)
 
 #: A deflated data set may inflate to this many bytes; beyond, it is taken for a bomb.
 MAX_DEFLATED_DATA_SET = 512 << 20
+#: Some size of an element in memory, as tuple and numbers.
+_ELEMENT_BYTES = 200
 
 _IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 _EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -80,6 +82,7 @@ class Instance:
         explicit: bool,
         little: bool,
         sharing: Sharings | None = None,
+        inflated: bool = False,
     ) -> None:
         self.buf = buf
         self.transfer_syntax = transfer_syntax
@@ -88,17 +91,15 @@ class Instance:
         one = None if sharing is None else sharing[explicit, little]
         walker = Walker(buf, explicit=explicit, little=little, sharing=one)
         self.elements = walker.data_set(pos, len(buf))
-        #: Number of elements and items at all depths.
-        self.count = walker.walked
-        self.tags = [element[0] for element in self.elements]
-        if any(map(operator.ge, self.tags, self.tags[1:])):
-            # Elements that are inserted must land in order, and readers disagree about which of
-            # two equal tags counts.
+        #: Number of elements and items at all depths: what it costs to keep the instance. Bytes
+        #: that are held for it alone cost as much as elements of that size.
+        self.count = walker.walked + (len(buf) // _ELEMENT_BYTES if inflated else 0)
+        self._found = {element[0]: element for element in self.elements}
+        if len(self._found) != len(self.elements):
+            raise UnreadableError("duplicate element")  # readers disagree about which one counts
+        self.tags = sorted(self._found)
+        if self.tags != list(self._found):  # elements that are inserted must land in order
             self.elements.sort(key=operator.itemgetter(0))
-            self.tags.sort()
-            if any(map(operator.eq, self.tags, self.tags[1:])):
-                raise UnreadableError("duplicate element")
-        self._found = dict(zip(self.tags, self.elements, strict=True))
         pixels = self.find(PIXEL_DATA)
         if pixels is not None and (pixels[5] is FRAGMENTS) and not self.encapsulated:
             raise UnreadableError("encapsulated pixel data in a native transfer syntax")
@@ -181,8 +182,10 @@ def open_instance(data: Buffer, sharing: Sharings | None = None) -> Instance:
     if transfer_syntax == _EXPLICIT_BIG:
         return Instance(data, pos, transfer_syntax, explicit=True, little=False, sharing=sharing)
     if transfer_syntax == _DEFLATED:
-        inflated = inflate_bounded(data[pos:], MAX_DEFLATED_DATA_SET)
-        return Instance(inflated, 0, _EXPLICIT_LITTLE, explicit=True, little=True, sharing=sharing)
+        own = inflate_bounded(data[pos:], MAX_DEFLATED_DATA_SET)
+        return Instance(
+            own, 0, _EXPLICIT_LITTLE, explicit=True, little=True, sharing=sharing, inflated=True
+        )
     if (
         transfer_syntax not in TRANSFER_SYNTAXES
         or transfer_syntax in _REFUSED

@@ -18,6 +18,7 @@ from pydicom.datadict import tag_for_keyword
 from locutus_dagster.deid.encoding.charsets import codecs_of, decode
 from locutus_dagster.deid.encoding.codec import Buffer, Element, Shared
 from locutus_dagster.deid.encoding.part10 import Instance
+from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.policies.model import Action, Option, Policy
 from locutus_dagster.deid.standard.dictionary import CLASS_LIKE_UIDS, VR_OF, WELL_KNOWN_UIDS
 
@@ -70,6 +71,16 @@ _LOOKED_AT = frozenset({*_TAGS, _CHARSET})
 _NAMES_AND_UIDS = frozenset({"PN", "UI", "SQ", "UN"})
 #: Free text in an identifying attribute is not collected beyond this many bytes.
 _MAX_VALUE = 1024
+#: A UID is no longer than this (PS3.5 9.1); of a longer one the beginning is searched for.
+_MAX_UID = 64
+#: Different values that a study may have, in bytes. Each is searched for in dozens of forms, and
+#: real studies have a hundredth of this.
+_MOST_VALUES = 128 << 10
+_MOST_UIDS = 16 << 20
+#: As long as an attribute of VR UI can be in explicit VR; what is longer is not delivered.
+_LONGEST_UI = 0xFFFE
+#: What a value costs besides.
+_EACH = 16
 
 
 _KEPT = frozenset((Action.KEEP, Action.DATE))
@@ -116,6 +127,8 @@ class Identifiers:
         # Raw values with the kind of attribute and the character set: most repeat in every
         # instance, so decoding waits until all are in.
         self._raw: set[tuple[str, bytes, bytes]] = set()
+        self._room = _MOST_VALUES
+        self._uid_room = _MOST_UIDS
 
         self._seen: set[tuple[Shared, bytes]] = set()
 
@@ -123,13 +136,16 @@ class Identifiers:
         return f"Identifiers({len(self._raw) + len(self._uids)} values)"
 
     def add(self, instance: Instance) -> None:
-        """Collect from one instance, at any depth."""
+        """Collect from one instance, at any depth.
+
+        Raises:
+            UnreadableError: the study has more identifiers than anybody could search for.
+        """
         self._walk(instance.buf, instance.elements, instance.value(_CHARSET))
 
     def _walk(self, buf: Buffer, elements: list[Element], charset: bytes) -> None:
-        for tag, vr, _, value, end, items in elements:
-            if vr not in _NAMES_AND_UIDS and tag not in _LOOKED_AT:
-                continue
+        named = [one for one in elements if one[1] in _NAMES_AND_UIDS or one[0] in _LOOKED_AT]
+        for tag, vr, _, value, end, items in named:
             if items:
                 inner = buf
                 if type(items) is Shared:
@@ -149,11 +165,25 @@ class Identifiers:
                 continue
             elif meant == "UI":
                 if tag in VR_OF and tag not in CLASS_LIKE_UIDS and not self._keep_uids:
-                    self._uids.add(bytes(buf[value:end]))
+                    self._add_uid(bytes(buf[value : min(end, value + _LONGEST_UI)]))
             elif meant == "PN" or tag in _TAGS:
                 kind = "PN" if meant == "PN" else _TAGS[tag]
                 raw = bytes(buf[value : min(end, value + _MAX_VALUE)])
-                self._raw.add((kind, charset, raw))
+                self._add_value(kind, charset, raw)
+
+    def _add_value(self, kind: str, charset: bytes, raw: bytes) -> None:
+        if (kind, charset, raw) not in self._raw:
+            self._room -= len(raw) + _EACH
+            if self._room < 0:
+                raise UnreadableError("too many identifiers")
+            self._raw.add((kind, charset, raw))
+
+    def _add_uid(self, raw: bytes) -> None:
+        if raw not in self._uids:
+            self._uid_room -= len(raw) + _EACH
+            if self._uid_room < 0:
+                raise UnreadableError("too many identifiers")
+            self._uids.add(raw)
 
     def uids(self) -> set[str]:
         """Return the original UIDs that name objects, without the registered ones."""
@@ -162,7 +192,7 @@ class Identifiers:
             for part in raw.split(b"\\"):
                 uid = part.strip(b" \0").decode("latin-1")
                 if uid and uid not in WELL_KNOWN_UIDS:
-                    uids.add(uid)
+                    uids.add(uid[:_MAX_UID])
         return uids
 
     def found(self) -> Iterator[Found]:

@@ -47,6 +47,8 @@ class Option(str, Enum):
     CLEAN_STRUCTURED_CONTENT = "clean_structured_content"
     CLEAN_GRAPHICS = "clean_graphics"
 
+    __hash__ = str.__hash__  # an Enum's own hash is worked out in Python at every look-up
+
     def __str__(self) -> str:
         return self.value
 
@@ -84,6 +86,8 @@ class Action(str, Enum):
     SUBJECT = "subject"
     #: A text of the site takes the value's place.
     REPLACE = "replace"
+
+    __hash__ = str.__hash__  # as in `Option`
 
     def __str__(self) -> str:
         return self.value

@@ -90,6 +90,8 @@ class Rulebook:
 
     def __init__(self, policy: Policy, sop_class: str) -> None:
         self.policy = policy
+        #: Private creators of which an attribute may stay.
+        self.creators = frozenset(place.creator for place in policy.private)
         self._types: IodTypes | None = iod_types(sop_class)
         options = policy.options
         self._text = Action.SCRUB if Option.CLEAN_DESCRIPTORS in options else Action.KEEP
