@@ -14,7 +14,7 @@ LANGUAGES = {
     "English": """
 Headache and dizziness, rule out intracranial hemorrhage
 No evidence of acute infarct or mass effect.
-Status post fall, left hip pain, unable to bear weight
+Status post fall, left hip pain, unable to walk
 Follow-up of known pulmonary nodule, compare with prior CT
 The lungs are clear. No pleural effusion or pneumothorax.
 Pacemaker in situ, MR conditional
@@ -88,7 +88,7 @@ TC torace addome con contrasto endovenoso
 Esiti di intervento chirurgico
 """,
     "Portuguese": """
-Cefaleia há 3 semanas, excluir lesão expansiva
+Cefaleia por 3 semanas, excluir lesão expansiva
 Sem evidência de derrame pleural ou pneumotórax
 Dor no joelho direito após trauma
 Controle de nódulo pulmonar conhecido
@@ -135,7 +135,7 @@ TK klatki piersiowej z kontrastem
 RTG kolana prawego, projekcja boczna
 Bóle głowy, wykluczyć krwawienie
 Bez zmian ogniskowych w wątrobie
-Stan po operacji, kontrola
+Po operacji, kontrola
 Podejrzenie złamania kości promieniowej
 Płuca bez zmian naciekowych
 USG jamy brzusznej
