@@ -45,6 +45,8 @@ _KEPT = _ROOT / "bench-results" / "fuzz"
 _LARGEST_SEED = 400_000
 #: Hostile files have from so many to so many bytes.
 _SMALLEST, _LARGEST = 1_000, 2_000_000
+#: Hostile zips inflate to no more than this.
+_LARGEST_ZIP = 64 << 20
 #: How often an input is of a kind.
 _KINDS = {"damaged files": 60, "hostile structure": 18, "hostile values": 16, "hostile zips": 6}
 #: The process may not have more than this, so that a bomb kills it and nothing else.
@@ -63,6 +65,7 @@ class Input:
         policy: the policy's name.
         raw: the zip.
         originals: its members; None where only the zip knows.
+        size: of all members, in bytes, inflated.
         may_be_kept: whether all in it is fictitious.
         good: whether the first member has to be delivered.
     """
@@ -72,6 +75,7 @@ class Input:
     policy: str
     raw: bytes
     originals: list[bytes] | None
+    size: int
     may_be_kept: bool = True
     good: bool = False
 
@@ -123,24 +127,32 @@ class Inputs:
             return self._damaged(draw, policy)
         if kind == "hostile zips":
             name = draw.choice(list(ZIPS))
-            return Input(kind, name, policy, ZIPS[name](), None)
+            return Input(kind, name, policy, ZIPS[name](), None, _LARGEST_ZIP)
         makers = STRUCTURES if kind == "hostile structure" else TEXTS
         name, wire = draw.choice(list(makers)), draw.choice(list(WIRES))
         size = int(math.exp(draw.uniform(math.log(_SMALLEST), math.log(_LARGEST))))
         files = [extended(LE, {}, number=2), makers[name](WIRES[wire], size)]
         if draw.random() < 0.3:
             files[1] = mutated(draw, files[1], files[0])
-        return Input(kind, f"{name} ({wire})", policy, _zip(draw, files), files, good=True)
+        raw = _zip(draw, files)
+        return Input(kind, f"{name} ({wire})", policy, raw, files, 2 * size, good=True)
 
     def _damaged(self, draw: random.Random, policy: str) -> Input:
-        """Return a good file and the same one damaged, as two instances of one study."""
+        """Return a good file and another instance of it, which is damaged."""
         at = draw.randrange(len(self._seeds))
         other = draw.randrange(len(self._seeds))
-        good = self._seeds[at]
-        files = [good, mutated(draw, good, self._seeds[other])]
-        may_be_kept = max(at, other) < len(self._public)
-        raw, good = _zip(draw, files), policy != "basic"
-        return Input("damaged files", f"seed {at}", policy, raw, files, may_be_kept, good)
+        first, second = self._seeds[at]
+        files = [first, mutated(draw, second, self._seeds[other][0])]
+        return Input(
+            "damaged files",
+            f"seed {at}",
+            policy,
+            _zip(draw, files),
+            files,
+            sum(map(len, files)),
+            may_be_kept=max(at, other) < len(self._public),
+            good=policy != "basic",
+        )
 
 
 def _zip(draw: random.Random, files: list[bytes]) -> bytes:
@@ -161,12 +173,11 @@ def fuzz(
         given = inputs.draw(seed, number)
         running.write_bytes(given.raw)
         faulthandler.dump_traceback_later(_HANG, exit=True)
-        size = sum(map(len, given.originals or ()))
         verdict = judge(
             running,
             policies()[given.policy],
             given.originals,
-            size=size,
+            size=given.size,
             good=0 if given.good else None,
             repeat=number % 8 == 0,
         )

@@ -58,6 +58,8 @@ FIRST_IDEOGRAPH = "\u2e80"
 SHORTEST = 3
 
 _WORD = re.compile(r"[^\W\d_]+")
+#: Vowels of Thai are marks of their own.
+_NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0e31-\u0e4e])*")
 _QUALIFIER = re.compile(r"\s*\([^)]*\)$")
 _NAME_LISTS = re.compile(r"first_name|last_name|middle_name|romanized|unisex")
 
@@ -132,7 +134,7 @@ def names() -> tuple[set[str], set[str]]:
         for attribute in dir(provider):
             if _NAME_LISTS.search(attribute):
                 for text in _texts(getattr(provider, attribute)):
-                    common.update(map(fold, _WORD.findall(text)))
+                    common.update(_NAME.findall(fold(text)))
     return common, set(surnames[COMMON_SURNAMES:])
 
 

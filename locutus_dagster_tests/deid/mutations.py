@@ -20,15 +20,26 @@ from pydicom.dataset import Dataset
 from locutus_dagster.deid import Policy
 from locutus_dagster.deid.bouncers import bounce
 from locutus_dagster.deid.encoding.part10 import open_instance
+from locutus_dagster.deid.faults import UnreadableError
+from locutus_dagster.deid.standard.dictionary import LONG_VRS, SHORT_VRS, VR_OF
 from locutus_dagster_tests.deid.wire import ACCESSION, ID, NAME, PHYSICIAN
 
-__all__ = ["MUTATIONS", "PYDICOM_FILES", "mutated", "planted_copy", "seeds"]
+__all__ = ["MUTATIONS", "PYDICOM_FILES", "mutated", "planted_copies", "seeds"]
 
 PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 _VRS = (
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR "
     b"US UT UV ?? \0\0"
 ).split()
+_SHORT_VRS, _LONG_VRS = (tuple(one) for one in (SHORT_VRS, LONG_VRS))
+_TAGS = sorted(VR_OF)
+_INK = b"\\\x1b\0 ^=-+.0129Zz\xe4\xff\n"
+#: Values that are wrong wherever they stand, or should stand somewhere else.
+_GRAFTS = (
+    NAME, b"seen by " + PHYSICIAN, ID, ACCESSION + b"\\1.2.3", NAME.upper() * 20, b"", b"\0\0",
+    b"20240102", b"ISO_IR 192", b"\\ISO 2022 IR 87 ", b"\x1b$B;3ED\x1b(B", b"1.2.3.4.5.6.7.8 ",
+    b"YES ", b"\\" * 50, b"9" * 40, NAME.decode().encode("utf-16-le"), b"\xff" * 30,
+)  # fmt: skip
 _LENGTHS = (0, 1, 2, 8, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 _MARKS = tuple(struct.pack("<HHL", 0xFFFE, n, length) for n in (0xE000, 0xE00D, 0xE0DD)
                for length in (0, 0xFFFFFFFF))  # fmt: skip
@@ -84,6 +95,41 @@ def _tag(draw: random.Random, content: bytearray, other: bytes) -> None:
     content[at : at + 4] = draw.choice((draw.choice(tags), draw.randbytes(4), b"\x09\0\x10\0"))
 
 
+def _rename(draw: random.Random, content: bytearray, other: bytes) -> None:
+    """Say that a value belongs to another attribute of the standard."""
+    at = draw.choice(_headers(content) or [_place(draw, content)])
+    tag = draw.choice(_TAGS)
+    content[at : at + 4] = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+
+
+def _retype(draw: random.Random, content: bytearray, other: bytes) -> None:
+    """Say that a value is of another VR, with a header of the same size."""
+    values = [(start, value) for start, value, _ in _values(content)]
+    if values:
+        at, value = draw.choice(values)
+        vrs = _SHORT_VRS if value - at == 8 else _LONG_VRS
+        content[at + 4 : at + 6] = draw.choice(vrs)
+
+
+def _graft(draw: random.Random, content: bytearray, other: bytes) -> None:
+    """Put another value into an attribute, and say its length."""
+    values = _values(content)
+    if values:
+        start, value, end = draw.choice(values)
+        new = draw.choice(_GRAFTS)
+        size = 2 if value - start == 8 and content[start + 4 : start + 6] in _SHORT_VRS else 4
+        content[value - size : end] = struct.pack("<L", len(new))[:size] + new
+
+
+def _scribble(draw: random.Random, content: bytearray, other: bytes) -> None:
+    """Change bytes inside of values alone."""
+    values = [one for one in _values(content) if one[1] < one[2]]
+    for _ in range(draw.choice((1, 3, 20))):
+        if values:
+            _, value, end = draw.choice(values)
+            content[draw.randrange(value, min(end, value + 64))] = draw.choice(_INK)
+
+
 def _repeat(draw: random.Random, content: bytearray, other: bytes) -> None:
     begin = _place(draw, content)
     piece = content[begin : begin + draw.choice((8, 60, 500))]
@@ -102,9 +148,13 @@ def _splice(draw: random.Random, content: bytearray, other: bytes) -> None:
 MUTATIONS: dict[str, Mutation] = {
     function.__name__.strip("_"): function
     for function in (
-        _flip, _overwrite, _truncate, _delete, _insert, _mark, _length, _vr, _tag, _repeat, _splice
+        _flip, _overwrite, _truncate, _delete, _insert, _mark, _length, _vr, _tag, _repeat, _splice,
+        _rename, _retype, _graft, _scribble
     )
 }  # fmt: skip
+
+#: These leave most files readable.
+_READABLE = ["rename", "retype", "graft", "scribble"]
 
 
 def mutated(draw: random.Random, content: bytes, other: bytes) -> bytes:
@@ -118,7 +168,8 @@ def mutated(draw: random.Random, content: bytes, other: bytes) -> bytes:
     result = bytearray(content)
     for _ in range(draw.choice((1, 1, 2, 3))):
         if len(result) > 140:
-            draw.choice(list(MUTATIONS.values()))(draw, result, other)
+            names = list(MUTATIONS) if draw.random() < 0.4 else _READABLE
+            MUTATIONS[draw.choice(names)](draw, result, other)
     return bytes(result)
 
 
@@ -131,19 +182,32 @@ def _place(draw: random.Random, content: bytearray) -> int:
 
 
 def _headers(content: bytearray) -> list[int]:
-    """Return where the headers of explicit VR seem to be; good enough to do damage."""
-    places: list[int] = []
-    for vr in _VRS[:34]:
-        at = content.find(vr, 132)
-        while at >= 0 and len(places) < 2000:
-            if at >= 4 and content[at - 3] < 0x80:
-                places.append(at - 4)
-            at = content.find(vr, at + 2)
-    return sorted(places)
+    """Return where the headers of elements are, at all depths."""
+    return [start for start, _, _ in _values(content)]
 
 
-def planted_copy(content: bytes) -> bytes:
-    """Return a file with the identifiers that `wire.PLANTED` lists; it keeps its encoding.
+def _values(content: bytearray) -> list[tuple[int, int, int]]:
+    """Return start, start of value and end of all plain elements, none of an unreadable file."""
+    try:
+        instance = open_instance(bytes(content))
+    except UnreadableError:
+        return []
+    if len(instance.buf) != len(content):
+        return []  # was deflated
+    found: list[tuple[int, int, int]] = []
+    levels = [instance.elements]
+    while levels:
+        for _, _, start, value, end, items in levels.pop():
+            if items is None:
+                found.append((start, value, end))
+            levels.extend(items or ())
+    return sorted(found)
+
+
+def planted_copies(content: bytes) -> tuple[bytes, bytes]:
+    """Return two instances of one series with the identifiers that `wire.PLANTED` lists.
+
+    They keep the file's encoding.
 
     Raises:
         Exception: pydicom cannot read or write it.
@@ -159,13 +223,15 @@ def planted_copy(content: bytes) -> bytes:
         inner.PatientName, inner.AccessionNumber = NAME.decode(), ACCESSION.decode()
         inner.OperatorsName = PHYSICIAN.decode()
         ds.AnatomicRegionSequence = [inner]
-        out = io.BytesIO()
-        ds.save_as(out)
-        return out.getvalue()
+        first, second = io.BytesIO(), io.BytesIO()
+        ds.save_as(first)
+        ds.SOPInstanceUID = "1.2.826.0.1.3680043.10.9417.71.9"
+        ds.save_as(second)
+        return first.getvalue(), second.getvalue()
 
 
-def seeds(folders: Iterable[Path], largest: int, policy: Policy) -> Iterator[bytes]:
-    """Yield planted copies of the files below some folders that are delivered as they are.
+def seeds(folders: Iterable[Path], largest: int, policy: Policy) -> Iterator[tuple[bytes, bytes]]:
+    """Yield two planted copies of each file below some folders that is delivered as it is.
 
     Args:
         folders: where to look.
@@ -176,6 +242,6 @@ def seeds(folders: Iterable[Path], largest: int, policy: Policy) -> Iterator[byt
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.stat().st_size <= largest:
                 with suppress(Exception):
-                    copy = planted_copy(path.read_bytes())
-                    if not bounce(open_instance(copy), policy):
-                        yield copy
+                    copies = planted_copies(path.read_bytes())
+                    if not bounce(open_instance(copies[0]), policy):
+                        yield copies

@@ -28,9 +28,7 @@ from locutus_dagster_tests.e2e.leaks import IdentifierSearch
 from locutus_dagster_tests.pipeline.world import World
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-LEAKY = InstanceDisposition(
-    "2.25.3", CT, "CT", Disposition.WITHHELD, RESIDUE, {"X": 40, "U": 9}
-)
+LEAKY = InstanceDisposition("2.25.3", CT, "CT", Disposition.WITHHELD, RESIDUE, {"X": 40, "U": 9})
 STUDY = StudyDisposition(
     study_uid="2.25.1",
     study_token="token",

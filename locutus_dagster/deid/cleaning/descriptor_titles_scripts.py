@@ -20,17 +20,19 @@ from locutus_dagster.deid.cleaning.unspaced import known_runs
 __all__ = ["script_title_spans"]
 
 _FREE, _FREE_END = r"(?<![^\W_])", r"(?![^\W_])"
-#: Titles and labels of scripts with capital letters, in any case.
-_CYRILLIC = (
-    r"г-н[ау]?|г-ж[аеуи]|г-ом|гр-н|гр-ка|господин\w{0,2}|госпож\w{1,2}|д-р\w?|доктор\w{0,2}|"
-    r"профессор\w{0,2}|врач\w{0,2}|пациент\w{0,3}|больн(?:ой|ая|ого|ому|ую)|ф\.?и\.?о|фамилия|"
-    r"имя|пан[аіу]?|пані|лікар\w{0,2}|пацієнт\w{0,2}|хвор(?:ий|а|ого|ої)|прізвище"
+#: Forms of address in scripts with capital letters, in any case: the next word is a name.
+_ADDRESS = (
+    r"г-н[ау]?|г-ж[аеуи]|г-ом|гр-н|гр-ка|господин\w{0,2}|госпож\w{1,2}|д-р\w?|пан[аіу]?|пані|"
+    r"κος|κα|κύριο[ςυ]|κυρία[ςν]?|δρ"
 )
-_CYRILLIC_DOTTED = "др|проф|пац|гр|акад|доц|б-н[аяой]{0,2}"
-_GREEK = r"κ(?:\.κ)?|κος|κ[αύυ]ρ[ιί]?ο[ςυ]?|κυρία[ςν]?|κα|δρ|ιατρός|γιατρός|ασθενή[ςς]?|καθηγητής"
+#: Titles and labels that may have another word behind them: "пациент без контраста".
+_ROLES = (
+    r"доктор\w{0,2}|профессор\w{0,2}|врач\w{0,2}|пациент\w{0,3}|больн(?:ой|ая|ого|ому|ую)|ф\.?и\.?о|"
+    r"фамилия|имя|лікар\w{0,2}|пацієнт\w{0,2}|хвор(?:ий|а|ого|ої)|прізвище|"
+    r"ιατρός|γιατρός|ασθενής?|καθηγητής|(?:др|проф|пац|гр|акад|доц|б-н[аяой]{0,2}|κ)(?=\.)"
+)
 _CASED = re.compile(
-    rf"{_FREE}(?:(?:{_CYRILLIC}|{_GREEK}){_FREE_END}\.?|(?:{_CYRILLIC_DOTTED})\.)[\s:_]{{0,3}}",
-    re.IGNORECASE,
+    rf"{_FREE}(?:(?P<sure>{_ADDRESS})|{_ROLES}){_FREE_END}\.?[\s:_]{{0,3}}", re.IGNORECASE
 )
 #: An initial, or a word with a capital letter.
 _CASED_NAME = re.compile(r"(?:[А-ЯЁІЇЄҐΑ-ΩΆΈΉΊΌΎΏA-Z])(?:\.|[^\W\d_]{1,40}(?:-[^\W\d_]{1,40})?)?")
@@ -62,7 +64,9 @@ _BEHIND = re.compile(
     r"様(?![式々相子])|氏(?!名)|殿(?!部)|君|선생님?|교수님?|박사님?|원장님?|의사|간호사|환자분?|님|씨)"
 )
 _IN_FRONT = re.compile(rf"(?:[{_EAST}]{{1,8}}[ \u3000])?[{_EAST}]{{1,10}}[ \u3000]?\Z")
+_KOREAN_IN_FRONT = re.compile(r"[\uac00-\ud7a3]{1,10}[ ]?\Z")
 _LONGEST_IN_FRONT = 20
+_BLANK = re.compile("[ \u3000]")
 #: The longest name without spaces that is taken where the lexicon does not tell where it begins.
 _LONGEST_NAME = 4
 _LONGEST_IN_RUN = 6
@@ -83,13 +87,13 @@ def script_title_spans(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]
         lexicon: tells words of a description from names.
     """
     for title in _CASED.finditer(text):
-        end = _names_end(text, title.end(), lexicon, _CASED_NAME, most=3)
+        end = _names_end(text, title.end(), lexicon, _CASED_NAME, most=3, sure=bool(title["sure"]))
         if end > title.end():
             yield title.start(), end
     for match in _CYRILLIC_INITIALS.finditer(text):
         yield match.span()
     for title in _UNCASED.finditer(text):
-        end = _names_end(text, title.end(), lexicon, _UNCASED_NAME, most=2)
+        end = _names_end(text, title.end(), lexicon, _UNCASED_NAME, most=2, sure=False)
         if end > title.end():
             yield title.start(), end
     for match in _THAI.finditer(text):
@@ -100,16 +104,29 @@ def script_title_spans(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]
         if begin < title.start():
             yield begin, title.end()
     for match in _EAST_LABEL.finditer(text):
-        if not known_runs(match["name"], lexicon):
-            yield match.span()
+        runs = _BLANK.split(match["name"])
+        if not known_runs(runs[0], lexicon):
+            # Of "氏名:高橋 一郎 胸部" the last word is none of the name.
+            known = len(runs) > 1 and known_runs(runs[-1], lexicon)
+            yield match.start(), match.end() - (len(runs[-1]) if known else 0)
 
 
-def _names_end(text: str, start: int, lexicon: Lexicon, name: re.Pattern[str], *, most: int) -> int:
-    """Return where the names behind a title end; `start` if there is none."""
+def _names_end(
+    text: str, start: int, lexicon: Lexicon, name: re.Pattern[str], *, most: int, sure: bool
+) -> int:
+    """Return where the names behind a title end; `start` if there is none.
+
+    Args:
+        name: what a name looks like.
+        most: how many words of a name there may be, with initials.
+        sure: the first word is a name even if it is in the lexicon.
+    """
     end = place = start
-    for _ in range(most):
+    for number in range(most):
         match = name.match(text, place)
-        if match is None or (len(match[0]) > 2 and match[0] in lexicon):
+        if match is None:
+            break
+        if len(match[0]) > 2 and match[0] in lexicon and (number or not sure):
             break
         end = place = match.end()
         while place < len(text) and text[place] in " \t\xa0" and place < end + 2:
@@ -125,6 +142,9 @@ def _name_begin(text: str, title: re.Match[str], lexicon: Lexicon) -> int:
     front = _IN_FRONT.search(text[begin : title.start()])
     if front is None:
         return title.start()
+    if title[0] >= "\uac00":
+        # Korean names have no blank in them.
+        front = _KOREAN_IN_FRONT.search(text[begin : title.start()]) or front
     # Of "放射線科 佐藤 先生" the name is the last part, or the last two.
     for part in re.finditer(rf"[{_EAST}]+", front[0]):
         if not known_runs(part[0], lexicon):

@@ -80,13 +80,11 @@ _FORMS = re.compile(
 )
 #: What is written together with the next word: the article, "and", "in", "for".
 _PREFIXES = (
-    re.compile(
-        "(?P<prefix>\u0648?(?:\u0628\u0627\u0644|\u0643\u0627\u0644|\u0644\u0644|\u0627\u0644)|\u0648)"
-    ),
-    re.compile(
-        "(?P<prefix>[\u05d5\u05d4\u05d1\u05dc\u05de\u05e9\u05db]{1,2}?)(?=[\u05d0-\u05ea]{3})"
-    ),
-    re.compile("(?P<prefix>[\u05d5\u05d4\u05d1\u05dc\u05de\u05e9\u05db]{2})(?=[\u05d0-\u05ea]{3})"),
+    # Arabic: "and" before the article, which "in", "like" and "for" join; "and" alone
+    re.compile("\u0648?(?:\u0628\u0627\u0644|\u0643\u0627\u0644|\u0644\u0644|\u0627\u0644)|\u0648"),
+    # Hebrew: one letter, or "and" and another
+    re.compile("[\u05d5\u05d4\u05d1\u05dc\u05de\u05e9\u05db]"),
+    re.compile("\u05d5[\u05d4\u05d1\u05dc\u05de\u05e9\u05db]"),
 )
 _ARTICLE = "\u0627\u0644"
 #: The same where a keyboard writes Cyrillic, folded: units, ordinals, vertebrae, T1 and T2.

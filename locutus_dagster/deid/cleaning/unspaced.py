@@ -5,10 +5,10 @@ lexicon in them. What does not: the words (`lexicon.py`), text with spaces (`des
 
 A run may stay if it can be cut completely into words of the lexicon. A word of one character is
 also a part of many names, so two of them may not stand side by side; a particle beside one may.
-Of a longer run in Chinese characters, hiragana or Thai that cannot be cut, the words of two
-characters and more stay. One of up to four characters goes as a whole, because it may be a name
-("李健康" does not leave the word for health), and so do katakana, which spell foreign names, and
-Korean, which has spaces between phrases.
+Of a longer run in Chinese characters and hiragana that cannot be cut, the words of two characters
+and more stay, of one in Thai those of four and more. A run of up to three characters goes as a
+whole, because it may be a name ("李健康" does not leave the word for health), and so do katakana,
+which spell foreign names, and Korean, which has spaces between phrases.
 """
 
 from __future__ import annotations
@@ -44,8 +44,18 @@ _PARTICLES = frozenset("のとにをはがでもやへな的及和与與或并")
 _KOREAN_PARTICLES = frozenset(
     unicodedata.normalize("NFKD", syllable) for syllable in "은는이가을를의에로와과도만"
 )
+#: The commonest Chinese surnames. A short word behind one of them, alone in a gap, may be
+#: the given name.
+_SURNAMES = frozenset(
+    "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜"
+    "戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
+    "張劉陳楊趙黃吳孫馬羅鄭謝韓馮蕭鄧許呂蘇盧蔣賈葉閻鍾範譚鄒陸顧龍萬錢湯喬賀賴龔"
+)
+_LONGEST_GIVEN_NAME = 2
+#: Shorter words of Thai are syllables of names, too.
+_SHORTEST_THAI = 4
 #: A run that is not understood and has no more characters than this may be a name.
-_LONGEST_NAME = 4
+_LONGEST_NAME = 3
 #: What the last word was, as bits: the begin of the run or a word of several characters, a word of
 #: one character, a particle.
 _LONG, _SINGLE, _PARTICLE = 1, 2, 4
@@ -70,7 +80,7 @@ def unknown_runs(
         if run.is_known():
             continue
         if (match["han"] or match["thai"]) and run.characters > _LONGEST_NAME:
-            for first, last in run.gaps():
+            for first, last in run.gaps(shortest=2 if match["han"] else _SHORTEST_THAI):
                 yield match.start() + first, match.start() + last
         else:
             yield match.span()
@@ -116,8 +126,12 @@ class _Run:
                     reached[end] |= kind
         return bool(reached[-1])
 
-    def gaps(self) -> Iterator[tuple[int, int]]:
-        """Yield begin and end, in the original text, of what no longer word covers."""
+    def gaps(self, shortest: int) -> Iterator[tuple[int, int]]:
+        """Yield begin and end, in the original text, of what no word covers.
+
+        Args:
+            shortest: how many characters a word has at least.
+        """
         size = len(self._folded)
         # From each place on: characters that are not covered, words, end of the word that begins.
         best: list[tuple[int, int, int]] = [(0, 0, size)] * (size + 1)
@@ -125,7 +139,7 @@ class _Run:
             missing, words, _ = best[start + 1]
             choice = (missing + (self._before[start] is not None), words, -1)
             for end, length in self._words_at(start):
-                if length > 1:
+                if length >= shortest:
                     choice = min(choice, (best[end][0], best[end][1] + 1, end))
             best[start] = choice
         start = gap = 0
@@ -134,6 +148,11 @@ class _Run:
             if end < 0:
                 start += 1
                 continue
+            if self._folded[gap:start] in _SURNAMES:
+                length = (self._before[end] or 0) - (self._before[start] or 0)
+                if length <= _LONGEST_GIVEN_NAME:
+                    start = end
+                    continue
             if gap < start:
                 yield self._places[gap], self._places[start]
             start = gap = end

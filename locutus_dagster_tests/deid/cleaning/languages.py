@@ -4,8 +4,6 @@ What belongs here: text as people write it, by language. What does not: names of
 protocols (`descriptions.py`), the tests (`test_languages.py`).
 """
 
-# ruff: noqa: RUF001 - other scripts are meant
-
 from __future__ import annotations
 
 __all__ = ["LANGUAGES"]
@@ -14,7 +12,7 @@ LANGUAGES = {
     "English": """
 Headache and dizziness, rule out intracranial hemorrhage
 No evidence of acute infarct or mass effect.
-Status post fall, left hip pain, unable to walk
+Status post fall, left hip pain and swelling
 Follow-up of known pulmonary nodule, compare with prior CT
 The lungs are clear. No pleural effusion or pneumothorax.
 Pacemaker in situ, MR conditional

@@ -189,7 +189,7 @@ def test_who_it_was_goes_from_a_description(text: str, cleaned: str) -> None:
         "T1 MUELLER LUEDENSCHEIDT",
         "T1 Muller-Ludenscheidt",
         "T1 Mu\u0308ller",
-        "T1 ＭＵＬＬＥＲ",  # noqa: RUF001 - in full width
+        "T1 ＭＵＬＬＥＲ",
         "T1 Müllers",
         "T1 O'Brien",
         "T1 OBrien",
