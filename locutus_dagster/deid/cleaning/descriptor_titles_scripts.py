@@ -61,7 +61,7 @@ _EAST = "\u3005-\u3007\u3041-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00
 #: Titles behind a name; what follows would make another word of some of them.
 _BEHIND = re.compile(
     r"(?:先生|女士|小姐|医生|醫生|大夫|主任|教授|医師|醫師|医师|护士|護士|看護師|技師|技师|さん|さま|ちゃん|くん|"
-    r"様(?![式々相子])|氏(?!名)|殿(?!部)|君|선생님?|교수님?|박사님?|원장님?|의사|간호사|환자분?|님|씨)"
+    r"様(?![式々相子])|氏(?![\u4e00-\u9fff])|殿(?!部)|君|선생님?|교수님?|박사님?|원장님?|의사|간호사|환자분?|님|씨)"
 )
 _IN_FRONT = re.compile(rf"(?:[{_EAST}]{{1,8}}[ \u3000])?[{_EAST}]{{1,10}}[ \u3000]?\Z")
 _KOREAN_IN_FRONT = re.compile(r"[\uac00-\ud7a3]{1,10}[ ]?\Z")

@@ -19,12 +19,16 @@ from locutus_dagster.deid.cleaning.values import Values
 from locutus_dagster.deid.encoding.codec import FRAGMENTS
 from locutus_dagster.deid.encoding.encode import Encoder, file_meta
 from locutus_dagster.deid.encoding.part10 import PIXEL_TAGS, Instance
+from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.policies.model import Action, Policy
 from locutus_dagster.deid.policies.rulebook import Rulebook
 
 __all__ = ["StudyTransform"]
 
 _CHARSET = 0x00080005
+_SOP_INSTANCE = 0x00080018
+#: What an instance cannot do without: SOP class, and UIDs of instance, study and series.
+_IDENTITY = (0x00080016, _SOP_INSTANCE, 0x0020000D, 0x0020000E)
 
 #: A kept value of more bytes than this is handed on as a view instead of being copied.
 _LARGE = 1 << 18
@@ -50,8 +54,13 @@ class StudyTransform:
         """Return the de-identified instance.
 
         Raises:
-            UnreadableError: a new value does not fit its element.
+            UnreadableError: a new value does not fit its element, or a UID that the instance cannot
+                do without is of another VR and would go.
         """
+        for tag in _IDENTITY:
+            element = instance.find(tag)
+            if element is not None and element[1] not in ("UI", "UN"):
+                raise UnreadableError("UID of another value representation")
         explicit, little = instance.explicit, instance.little
         context = self._contexts.get((explicit, little, sop_class))
         if context is None:
@@ -67,7 +76,7 @@ class StudyTransform:
         counts: dict[Action, int] = defaultdict(int)
         context.counts = counts
         segments = _segments(context, instance, statement)
-        sop_instance = instance.value(0x00080018)
+        sop_instance = instance.value(_SOP_INSTANCE)
         uid = self._values.uid(sop_instance) if context.maps_uids else None
         meta = file_meta(
             sop_class,

@@ -28,7 +28,7 @@ PIECES = st.sampled_from(
     20190619 19.06.2019 12 345 MRN ID: #12 Dr. Frau M. 555-123-4567 00037241 A1234567 ( ) [ ] < >
     - _ / . , ; : ' " = + ^ 1.2.3.4 a@b.org http:// TR TE b x 3x L4
     \u0308 \u200b \x1b ß ŉ ﬁ ² ½ １２３
-    """.split()
+    """.split()  # noqa: SIM905
 )
 SENTENCES = st.lists(st.one_of(PIECES, st.sampled_from([" ", "\n", "\r\n", ""])), max_size=12).map(
     "".join
