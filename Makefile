@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 3000
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo ui test check bench midi clean
+.PHONY: help demo ui test check bench fuzz midi clean
 
 help:
 	@echo "make demo   build a small research PACS and process a manifest against it"
@@ -13,6 +13,7 @@ help:
 	@echo "make test   install what the tests need, and run them"
 	@echo "make check  ruff, mypy and the import rules alone"
 	@echo "make bench  measure; figures go to bench-results/"
+	@echo "make fuzz   damage real files at random for some minutes, and see that nothing gives way"
 	@echo "make midi   plant identifiers in real files, de-identify them, and score the result"
 
 $(VENV)/.made:
@@ -53,6 +54,9 @@ bench: $(VENV)/.installed-test
 
 midi: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.midi
+
+fuzz: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.fuzz
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -180,6 +180,7 @@ def fuzz(
             size=given.size,
             good=0 if given.good else None,
             repeat=number % 8 == 0,
+            weigh=True,
         )
         tallies[given.kind].add(number, given, verdict)
         if verdict.problems and given.may_be_kept:

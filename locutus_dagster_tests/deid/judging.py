@@ -71,7 +71,7 @@ class Verdict:
     Attributes:
         problems: what is wrong, in words that name no value; empty if nothing is.
         seconds: CPU time of the run.
-        memory: bytes at the peak, beyond what there was before; 0 where nobody can tell.
+        memory: bytes at the peak, beyond what there was before; 0 where nobody looked or can tell.
         disposition: what the engine said; None if it raised.
         refused: whether it refused the zip as a whole.
     """
@@ -120,6 +120,7 @@ def judge(
     size: int = 0,
     good: int | None = None,
     repeat: bool = False,
+    weigh: bool = False,
 ) -> Verdict:
     """De-identify a raw zip and return what is wrong with the outcome.
 
@@ -131,12 +132,13 @@ def judge(
         good: index of a member that has to be delivered whatever the others are, unless they name
             another patient, or something in it.
         repeat: whether to do it twice and compare.
+        weigh: whether to look at the memory, which takes a while in a process that holds much.
     """
     verdict = Verdict()
     size = max(size, raw.stat().st_size)
     allowed = _SECONDS + size * _SECONDS_A_BYTE
     out = io.BytesIO()
-    memory = _Memory()
+    memory = _Memory() if weigh else None
     began = time.process_time()
     try:
         with _patience(allowed * _PATIENCE):
@@ -150,7 +152,7 @@ def judge(
         places = " > ".join(f"{Path(one.filename).name}:{one.lineno}" for one in frames)
         verdict.problems.append(f"raised {type(error).__name__} at {places}")
     verdict.seconds = time.process_time() - began
-    verdict.memory = memory.peak()
+    verdict.memory = memory.peak() if memory else 0
     if verdict.seconds > allowed:
         verdict.problems.append(f"took {verdict.seconds:.1f} s instead of {allowed:.1f} s")
     bound = _MEMORY + size * _MEMORY_A_BYTE

@@ -40,6 +40,15 @@ WITHHELD = {
     "zeros": "unreadable: unknown value representation",
     "a uid of backslashes": "unreadable: value too long",
 }
+#: Members that are delivered from hostile zips; of all others it is the one good one.
+ALL_BUT_ONE = {
+    "a directory in the comment": 0,
+    "a zip64 field that is cut off": 0,
+    "names of all sorts": 11,
+    "offsets beyond the end": 0,  # one of them points into the good member
+    "thousands of members": 0,
+    "thousands of members on the same bytes": 0,
+}
 #: Files of pydicom's wheel, as different as they are small.
 SEEDS = [
     "CT_small.dcm",
@@ -49,11 +58,11 @@ SEEDS = [
     "JPEG2000-embedded-sequence-delimiter.dcm",
     "image_dfl.dcm",
     "liver_1frame.dcm",
-    "nested_priv_SQ.dcm",
+    "badVR.dcm",
     "reportsi.dcm",
     "rtdose_1frame.dcm",
     "SC_rgb_rle.dcm",
-    "UN_sequence.dcm",
+    "test-SR.dcm",
 ]
 
 
@@ -65,16 +74,13 @@ def study(folder: Path, *files: bytes, method: int = STORED) -> Path:
     return raw
 
 
-def verdict_on(folder: Path, content: bytes, policy: str, size: int = 0) -> Verdict:
+def verdict_on(
+    folder: Path, content: bytes, policy: str, size: int = 0, *, weigh: bool = False
+) -> Verdict:
     """Judge a file that comes with a good one of the same patient."""
-    return judge(
-        study(folder, GOOD, content),
-        policies()[policy],
-        [GOOD, content],
-        size=size,
-        good=0,
-        repeat=True,
-    )
+    files = [GOOD, content]
+    raw = study(folder, *files)
+    return judge(raw, policies()[policy], files, size=size, good=0, repeat=not weigh, weigh=weigh)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -112,7 +118,7 @@ def test_the_profile_alone_is_as_safe(tmp_path: Path, name: str) -> None:
 )
 def test_time_and_memory_grow_with_the_file_alone(tmp_path: Path, name: str) -> None:
     content = HOSTILE[name](WIRES["implicit"], 400_000)
-    assert not verdict_on(tmp_path, content, "nested").problems
+    assert not verdict_on(tmp_path, content, "nested", weigh=True).problems
 
 
 def test_a_hundred_thousand_levels_are_no_crash(tmp_path: Path) -> None:
@@ -129,16 +135,9 @@ def test_a_hostile_zip_is_read_as_far_as_it_can_be(tmp_path: Path, name: str) ->
     raw.write_bytes(ZIPS[name]())
     verdict = judge(raw, policies()["research"], size=64 << 20)
     assert not verdict.problems
-    refused = name in ("more entries than there are", "a zip64 field that is cut off")
-    assert verdict.refused == refused
-    assert refused or name == "thousands of members" or verdict.reasons["delivered"] >= 1
-
-
-def test_bytes_are_not_read_twice_as_two_members(tmp_path: Path) -> None:
-    raw = tmp_path / "raw.zip"
-    raw.write_bytes(ZIPS["thousands of members on the same bytes"]())
-    verdict = judge(raw, policies()["research"])
-    assert verdict.reasons == {"unreadable file": 399}
+    delivered = verdict.reasons.get("delivered", 0)
+    assert delivered == ALL_BUT_ONE.get(name, 1)
+    assert verdict.refused == (name == "a zip64 field that is cut off")
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -146,7 +145,7 @@ def test_damage_costs_the_damaged_file_alone_and_leaks_nothing(tmp_path: Path, n
     first, second = planted_copies((PYDICOM_FILES / name).read_bytes())
     other = planted_copies((PYDICOM_FILES / SEEDS[SEEDS.index(name) - 1]).read_bytes())[0]
     draw = random.Random(name)
-    for number in range(24):
+    for number in range(16):
         files = [first, mutated(draw, second, other)]
         raw = study(tmp_path, *files, method=draw.choice((STORED, DEFLATED)))
         policy = policies()["basic" if number % 3 == 0 else "research"]
@@ -158,9 +157,11 @@ def test_damage_costs_the_damaged_file_alone_and_leaks_nothing(tmp_path: Path, n
 # --- Inputs from Hypothesis -----------------------------------------------------------------------
 
 _TAGS = st.sampled_from(
-    [0x00080005, 0x00080008, 0x00081140, 0x00082218, 0x00100010, 0x00181030, 0x00200052]
-    + [0x00290010, 0x00291010, 0x0040A043, 0x0040A040, 0x0040A160, 0x0040A730, 0x0040DB73]
-    + [0x00540016, 0x60003000, 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFCFFFC]
+    [
+        *(0x00080005, 0x00080008, 0x00081140, 0x00082218, 0x00100010, 0x00181030, 0x00200052),
+        *(0x00290010, 0x00291010, 0x0040A043, 0x0040A040, 0x0040A160, 0x0040A730, 0x0040DB73),
+        *(0x00540016, 0x60003000, 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFCFFFC),
+    ]
 )
 _VRS = st.sampled_from(["CS", "DA", "DS", "LO", "LT", "OB", "OW", "PN", "SQ", "UI", "UN", "US"])
 _VALUES = st.one_of(

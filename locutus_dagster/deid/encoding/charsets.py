@@ -84,10 +84,18 @@ def _encode_part(part: str, codecs: tuple[str, ...]) -> bytes:
     """Return text between two delimiters, with escape sequences of its own where it needs them."""
     with suppress(UnicodeEncodeError, LookupError):
         return part.encode(codecs[0])
-    if len(part) <= _LONGEST_PART:
+    if len(part) <= _LONGEST_PART or any(_can_say(codec, part) for codec in codecs):
         with suppress(Exception):
             return bytes(encode_string(part, _for_pydicom(codecs)))
     return part.encode(codecs[0], "ignore")
+
+
+def _can_say(codec: str, text: str) -> bool:
+    try:
+        text.encode(codec)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _for_pydicom(codecs: tuple[str, ...]) -> list[str]:

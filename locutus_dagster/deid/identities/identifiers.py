@@ -129,6 +129,9 @@ class Identifiers:
         self._raw: set[tuple[str, bytes, bytes]] = set()
         self._room = _MOST_VALUES
         self._uid_room = _MOST_UIDS
+        # What the instance at hand has that was not there before.
+        self._new: list[tuple[str, bytes, bytes]] = []
+        self._new_uids: list[bytes] = []
 
         self._seen: set[tuple[Shared, bytes]] = set()
 
@@ -139,9 +142,20 @@ class Identifiers:
         """Collect from one instance, at any depth.
 
         Raises:
-            UnreadableError: the study has more identifiers than anybody could search for.
+            UnreadableError: with this instance the study would have more identifiers than anybody
+                could search for; then none of it is collected.
         """
-        self._walk(instance.buf, instance.elements, instance.value(_CHARSET))
+        self._new.clear()
+        self._new_uids.clear()
+        try:
+            self._walk(instance.buf, instance.elements, instance.value(_CHARSET))
+        except UnreadableError:
+            self._raw.difference_update(self._new)
+            self._room += sum(len(raw) + _EACH for _, _, raw in self._new)
+            self._uids.difference_update(self._new_uids)
+            self._uid_room += sum(len(raw) + _EACH for raw in self._new_uids)
+            self._seen.clear()
+            raise
 
     def _walk(self, buf: Buffer, elements: list[Element], charset: bytes) -> None:
         named = [one for one in elements if one[1] in _NAMES_AND_UIDS or one[0] in _LOOKED_AT]
@@ -172,18 +186,21 @@ class Identifiers:
                 self._add_value(kind, charset, raw)
 
     def _add_value(self, kind: str, charset: bytes, raw: bytes) -> None:
-        if (kind, charset, raw) not in self._raw:
-            self._room -= len(raw) + _EACH
-            if self._room < 0:
+        entry = (kind, charset, raw)
+        if entry not in self._raw:
+            if self._room < len(raw) + _EACH:
                 raise UnreadableError("too many identifiers")
-            self._raw.add((kind, charset, raw))
+            self._room -= len(raw) + _EACH
+            self._raw.add(entry)
+            self._new.append(entry)
 
     def _add_uid(self, raw: bytes) -> None:
         if raw not in self._uids:
-            self._uid_room -= len(raw) + _EACH
-            if self._uid_room < 0:
+            if self._uid_room < len(raw) + _EACH:
                 raise UnreadableError("too many identifiers")
+            self._uid_room -= len(raw) + _EACH
             self._uids.add(raw)
+            self._new_uids.append(raw)
 
     def uids(self) -> set[str]:
         """Return the original UIDs that name objects, without the registered ones."""
