@@ -43,8 +43,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 _KEPT = _ROOT / "bench-results" / "fuzz"
 #: Files of more bytes are no seeds: there is little to hit in them but pixels.
 _LARGEST_SEED = 400_000
-#: Hostile files have from so many to so many bytes.
-_SMALLEST, _LARGEST = 1_000, 2_000_000
+#: Hostile files have from so many to so many bytes: a million elements, or texts that take seconds.
+_SMALLEST, _LARGEST_STRUCTURE, _LARGEST_TEXT = 1_000, 8_000_000, 1_500_000
 #: Hostile zips inflate to no more than this.
 _LARGEST_ZIP = 64 << 20
 #: How often an input is of a kind.
@@ -128,9 +128,11 @@ class Inputs:
         if kind == "hostile zips":
             name = draw.choice(list(ZIPS))
             return Input(kind, name, policy, ZIPS[name](), None, _LARGEST_ZIP)
-        makers = STRUCTURES if kind == "hostile structure" else TEXTS
+        makers, largest = STRUCTURES, _LARGEST_STRUCTURE
+        if kind == "hostile values":
+            makers, largest = TEXTS, _LARGEST_TEXT
         name, wire = draw.choice(list(makers)), draw.choice(list(WIRES))
-        size = int(math.exp(draw.uniform(math.log(_SMALLEST), math.log(_LARGEST))))
+        size = int(math.exp(draw.uniform(math.log(_SMALLEST), math.log(largest))))
         files = [extended(LE, {}, number=2), makers[name](WIRES[wire], size)]
         if draw.random() < 0.3:
             files[1] = mutated(draw, files[1], files[0])

@@ -25,7 +25,7 @@ HOSTILE: dict[str, Hostile] = {**STRUCTURES, **TEXTS}
 GOOD = extended(LE, {}, number=2)
 
 TOO_DEEP = "unreadable: nesting too deep"
-#: What becomes of a file of 30 kB in explicit VR under "nested"; of all others it is "delivered".
+#: What becomes of a file of 20 kB in explicit VR under "nested"; of all others it is "delivered".
 WITHHELD = {
     "nested by undefined lengths": TOO_DEEP,
     "nested by defined lengths": TOO_DEEP,
@@ -86,7 +86,7 @@ def verdict_on(
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_delivered_or_withheld_in_time(tmp_path: Path, name: str) -> None:
     for wire in WIRES.values():
-        verdict = verdict_on(tmp_path, HOSTILE[name](wire, 30_000), "nested", 60_000)
+        verdict = verdict_on(tmp_path, HOSTILE[name](wire, 20_000), "nested", 40_000)
         assert not verdict.problems, wire
         if wire is LE:
             assert verdict.disposition is not None
@@ -96,7 +96,7 @@ def test_a_hostile_file_is_delivered_or_withheld_in_time(tmp_path: Path, name: s
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_profile_alone_is_as_safe(tmp_path: Path, name: str) -> None:
     for wire in (WIRES["explicit"], WIRES["implicit"]):
-        verdict = verdict_on(tmp_path, HOSTILE[name](wire, 20_000), "basic", 40_000)
+        verdict = verdict_on(tmp_path, HOSTILE[name](wire, 10_000), "basic", 20_000)
         assert not verdict.problems, wire
 
 
@@ -117,7 +117,7 @@ def test_the_profile_alone_is_as_safe(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_time_and_memory_grow_with_the_file_alone(tmp_path: Path, name: str) -> None:
-    content = HOSTILE[name](WIRES["implicit"], 400_000)
+    content = HOSTILE[name](WIRES["implicit"], 300_000)
     assert not verdict_on(tmp_path, content, "nested", weigh=True).problems
 
 
