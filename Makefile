@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 3000
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo ui test check bench fuzz midi clean
+.PHONY: help demo ui test check bench fuzz midi soak clean
 
 help:
 	@echo "make demo   build a small research PACS and process a manifest against it"
@@ -14,6 +14,7 @@ help:
 	@echo "make check  ruff, mypy and the import rules alone"
 	@echo "make bench  measure; figures go to bench-results/"
 	@echo "make fuzz   damage real files at random for some minutes, and see that nothing gives way"
+	@echo "make soak   the tests that take minutes: every file of the corpus against the validator"
 	@echo "make midi   plant identifiers in real files, de-identify them, and score the result"
 
 $(VENV)/.made:
@@ -57,6 +58,10 @@ midi: $(VENV)/.installed-test
 
 fuzz: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.fuzz
+
+soak: $(VENV)/.installed-test
+	sh scripts/install-test-servers
+	$(BIN)/python -m pytest -m soak
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -115,6 +115,24 @@ def _names_inside_each_other(wire: Wire, size: int) -> bytes:
 
 
 @hostile(TEXTS)
+def _kept_text_of_names_inside_each_other(wire: Wire, size: int) -> bytes:
+    return _kept_text(wire, size, 0x00100010, "PN", b"xy")
+
+
+@hostile(TEXTS)
+def _kept_text_of_numbers_inside_each_other(wire: Wire, size: int) -> bytes:
+    return _kept_text(wire, size, 0x00100020, "LO", b"12")
+
+
+def _kept_text(wire: Wire, size: int, tag: int, vr: str, pattern: bytes) -> bytes:
+    """Return a file with a value that nobody cleans (Receive Coil Name), full of identifiers."""
+    longest = min(280, int((size // 2) ** 0.5))
+    items = [wire.item(wire.element(tag, vr, pattern * half)) for half in range(3, longest)]
+    text = wire.element(0x00181250, "SH", filled(pattern, _room(wire, size // 2)))
+    return extended(wire, {REFERENCE: wire.sequence(REFERENCE, items), 0x00181250: text})
+
+
+@hostile(TEXTS)
 def _character_sets_without_end(wire: Wire, size: int) -> bytes:
     terms = b"ISO 2022 IR 87\\nonsense\\ISO 2022 IR 13\\\\"
     charset = wire.element(0x00080005, "CS", filled(terms, _room(wire, size // 2)))

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import random
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from locutus_dagster_tests.deid import judging
 from locutus_dagster_tests.deid.hostile import REFERENCE, STRUCTURES, Hostile
 from locutus_dagster_tests.deid.hostile_texts import TEXTS, report
 from locutus_dagster_tests.deid.hostile_zips import DEFLATED, STORED, ZIPS, Member, zip_of
-from locutus_dagster_tests.deid.judging import Verdict, judge, policies
+from locutus_dagster_tests.deid.judging import Verdict, judge, leaks, policies
 from locutus_dagster_tests.deid.mutations import PYDICOM_FILES, mutated, planted_copies
-from locutus_dagster_tests.deid.wire import LE, NAME, UNDEFINED, WIRES, Wire, extended
+from locutus_dagster_tests.deid.wire import LE, NAME, PLANTED, UNDEFINED, WIRES, Wire, extended
 
 HOSTILE: dict[str, Hostile] = {**STRUCTURES, **TEXTS}
 GOOD = extended(LE, {}, number=2)
@@ -152,6 +154,34 @@ def test_damage_costs_the_damaged_file_alone_and_leaks_nothing(tmp_path: Path, n
         whole = number % 3 != 0  # the profile alone takes no reports
         verdict = judge(raw, policy, files, good=0 if whole else None, repeat=number % 8 == 0)
         assert not verdict.problems, number
+
+
+# --- The judge itself -----------------------------------------------------------------------------
+
+
+def test_the_judge_sees_identifiers_but_not_in_native_pixels() -> None:
+    assert leaks(GOOD) == list(range(len(PLANTED)))
+    pixels = LE.element(0x7FE00010, "OW", NAME * 2)
+    blank = {tag: LE.element(tag, "LO") for tag in (0x00080050, 0x00080090, 0x00081030)}
+    blank |= {tag: LE.element(tag, "LO") for tag in (0x00100010, 0x00100020)}
+    assert leaks(extended(LE, {**blank, 0x7FE00010: pixels})) == []
+    assert leaks(extended(LE, {**blank, 0x00204000: LE.element(0x00204000, "LT", NAME)})) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (lambda: 1 // 0, "raised ZeroDivisionError"),
+        (lambda: sum(1 for _ in iter(int, 1)), "took too long"),
+    ],
+)
+def test_the_judge_survives_a_crash_and_ends_what_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], object], problem: str
+) -> None:
+    monkeypatch.setattr(judging, "deidentify_study", lambda *_, **__: fault())
+    monkeypatch.setattr(judging, "_SECONDS", 0.05)
+    verdict = judge(study(tmp_path, GOOD), policies()["basic"])
+    assert problem in " ".join(verdict.problems)
 
 
 # --- Inputs from Hypothesis -----------------------------------------------------------------------

@@ -130,7 +130,7 @@ def test_no_kind_of_file_in_the_corpus_gets_a_new_error(policy: str, tmp_path: P
     assert comparison.iods.keys() >= {"CTImage", "MRImage", "CRImage", "USImage"} | enhanced
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("policy", POLICIES)
 def test_no_other_file_of_the_corpus_gets_a_new_error(policy: str, tmp_path: Path) -> None:
     comparison = compare(tmp_path, load_policy(policy), corpus()[1])

@@ -174,7 +174,7 @@ class Explainer:
     def _items(self, spot: Spot, items: list[list[Element]]) -> list[Explained]:
         rows: list[Explained] = []
         for index, elements in enumerate(items):
-            with self._charset_of(elements):
+            with self._values.nesting, self._charset_of(elements):
                 level = Level(spot.item(index), self._buf, elements)
                 for element in elements:
                     rows.extend(self._element(level, element))
@@ -215,7 +215,8 @@ class Explainer:
             gone = above or (ruling.source if ruling.action is Action.REMOVE else "")
             if gone:
                 ruling = REMOVED
-            rows.extend(self._tree_item(spot.item(index), tree, elements, ruling, gone))
+            with self._values.nesting:
+                rows.extend(self._tree_item(spot.item(index), tree, elements, ruling, gone))
         return left, rows
 
     def _tree_item(

@@ -28,6 +28,7 @@ from locutus_dagster.deid.encoding.encode import DUMMIES
 from locutus_dagster.deid.encoding.part10 import Sharings
 from locutus_dagster.deid.faults import UnreadableError
 from locutus_dagster.deid.identities.identifiers import Identifiers
+from locutus_dagster.deid.identities.searching import CrowdedError, matches
 from locutus_dagster.deid.identities.tokens import Rule, is_free_standing, name_tokens, rule_for
 from locutus_dagster.deid.standard.dictionary import SHORT_VRS, VR_OF, WELL_KNOWN_UIDS
 
@@ -73,7 +74,8 @@ class ResidueScan:
         self._long_patterns = [p for p in self._patterns if len(p) >= _BINARY_BYTES]
         self._long = BytesAhoCorasick(self._long_patterns)
         self._sharing: Sharings = defaultdict(Sharing)
-        self._overlap = max(map(len, self._patterns), default=1) + 256
+        self._longest = max(map(len, self._patterns), default=1)
+        self._overlap = self._longest + 256
 
     def __repr__(self) -> str:
         return f"ResidueScan({len(self._patterns)} tokens)"
@@ -105,26 +107,32 @@ class ResidueScan:
             if not segment.large:
                 data = bytes(segment.data)
                 offsets = self._offsets(data, output.little)
-                if offsets:
+                if offsets is None or offsets:
                     places += self._judge_elements(data, segment, output, offsets)
             elif self._large(segment):
                 places.append(_path(segment.tag))
         return list(dict.fromkeys(places))
 
-    def _offsets(self, data: bytes, little: bool) -> list[int]:
+    def _offsets(self, data: bytes, little: bool) -> list[int] | None:
         """Return where matches start that may count, in ascending order.
 
-        Most matches are short names inside of longer words, such as "oda" in "modality".
+        Most matches are short names inside of longer words, such as "oda" in "modality". None
+        where there are so many that each value is to be judged.
         """
         text = data.lower()
         if not self._all.find_matches_as_indexes(text):
             return []
-        found = self._all.find_matches_as_indexes(text, overlapping=True)
-        if not little:
-            return sorted({start for _, start, _ in found})
-        return sorted(
-            {start for index, start, end in found if self._may_count(index, start, end, text)}
-        )
+        found = matches(self._all, text, self._longest)
+        try:
+            return sorted(
+                {
+                    start
+                    for index, start, end in found
+                    if not little or self._may_count(index, start, end, text)
+                }
+            )
+        except CrowdedError:
+            return None
 
     def _may_count(self, index: int, start: int, end: int, text: bytes) -> bool:
         """Tell whether a match can be free-standing, from the bytes around it alone.
@@ -145,7 +153,7 @@ class ResidueScan:
         return not (len(behind) == 2 and behind.isalnum())
 
     def _judge_elements(
-        self, data: bytes, segment: Segment, output: Output, offsets: list[int]
+        self, data: bytes, segment: Segment, output: Output, offsets: list[int] | None
     ) -> Iterator[str]:
         """Walk a segment of the output and judge the values in which matches lie."""
         encoding = (output.explicit, output.little)
@@ -178,7 +186,16 @@ class ResidueScan:
                 yield path
 
     def _counts(self, value: bytes, vr: str) -> bool:
-        """Tell whether a value in lower case holds an identifier."""
+        """Tell whether a value in lower case holds an identifier.
+
+        One that was made to hold more of them than anybody could write does.
+        """
+        try:
+            return self._holds(value, vr)
+        except CrowdedError:
+            return True
+
+    def _holds(self, value: bytes, vr: str) -> bool:
         if value.strip(b" \0") in _DUMMIES:
             return False
         if vr == "CS" and all(map(_is_term, value.split(b"\\"))):
@@ -186,9 +203,7 @@ class ResidueScan:
         binary = vr in _BINARY_VRS
         patterns = self._long_patterns if binary else self._patterns
         automaton = self._long if binary else self._all
-        matches: list[tuple[int, int, int]]
-        matches = automaton.find_matches_as_indexes(value, overlapping=True)
-        for index, start, end in matches:
+        for index, start, end in matches(automaton, value, self._longest):
             rule, width = self._tokens[patterns[index]]
             if vr in _TEMPORAL and rule is not Rule.ANYWHERE:
                 continue
