@@ -243,7 +243,9 @@ def _number_spans(text: str, *, strict: bool) -> Iterator[tuple[int, int]]:
     yield from _spans(_PHONE, text)
     for match in _QUAD.finditer(text):
         numbers = match.groups()[1:]
-        far = int(numbers[0]) >= 100 or sum(map(len, numbers)) >= 8
+        # Versions of software have numbers with leading zeros, addresses have not.
+        padded = any(len(number) > 1 and number[0] == "0" for number in numbers)
+        far = not padded and (int(numbers[0]) >= 100 or sum(map(len, numbers)) >= 8)
         if all(int(number) <= 255 for number in numbers) and (strict or match["label"] or far):
             yield match.span()
     for match in _UID.finditer(text):

@@ -309,3 +309,10 @@ def test_text_without_identifiers_is_not_touched_by_scrubbing(text: str) -> None
 )
 def test_scrubbing_takes_identifiers_and_leaves_unknown_words(text: str, scrubbed: str) -> None:
     assert STUDY.scrub(text) == scrubbed
+
+
+def test_a_version_with_leading_zeros_is_no_address() -> None:
+    cleaner = TextCleaner(Lexicon.standard())
+    assert cleaner.scrub("51.80.108.010") == "51.80.108.010"
+    assert cleaner.scrub("51.80.108.110") == ""
+    assert cleaner.scrub("host 51.80.108.010") == ""
