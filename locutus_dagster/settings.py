@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,9 +33,12 @@ __all__ = [
     "DEFAULT_KEY_TEMPLATE",
     "FolderSourceSettings",
     "OrthancSourceSettings",
+    "Reprocess",
+    "RunSettings",
     "Settings",
     "SettingsError",
     "ShareTargetSettings",
+    "Sweep",
     "WorkspaceSettings",
     "config_file",
     "load_settings",
@@ -64,6 +68,26 @@ def parse_size(value: object) -> int:
     number, unit, binary = match.groups()
     base = 1024 if binary else 1000
     return int(float(number) * base ** _POWERS[unit.lower()])
+
+
+class Reprocess(str, Enum):
+    """What becomes of an accession that is finished when a run comes to it (reference: §3)."""
+
+    NONE = "none"  # unchanged: reported and skipped; changed: reported as changed
+    FORCE = "force"  # processed again, changed or not
+    PREDELETE = "predelete"  # the same, and what the ledger has of it is deleted first
+    PRERETIRE = "preretire"  # the same, and what the ledger has of it becomes history first
+    PRERETIRE_ONLY_CHANGED = "preretire-only-changed"  # that, where something has changed
+    # Nothing again; a change of settings alone is no change.
+    ALLOW_IF_ONLY_CONFIG_CHANGED = "allow-if-only-config-changed"
+
+
+class Sweep(str, Enum):
+    """Which accessions that stand in the middle of their walk a run goes on with."""
+
+    MANIFEST = "manifest"  # those that it was asked for
+    WORKSPACE = "workspace"  # any of the workspace
+    OFF = "off"  # none: they are left as they stand
 
 
 class _Strict(BaseModel):
@@ -139,6 +163,31 @@ class WorkspaceSettings(_Strict):
         return value
 
 
+class RunSettings(_Strict):
+    """How a run goes about its accessions, unless it is told otherwise."""
+
+    reprocess: Reprocess = Field(
+        default=Reprocess.NONE, description="what becomes of finished accessions"
+    )
+    withdraw: bool = Field(
+        default=False, description="remove superseded deliveries from their target"
+    )
+    sweep: Sweep = Field(
+        default=Sweep.MANIFEST, description="what is resumed: of the manifest, of all, or nothing"
+    )
+    until_converged: bool = False
+    max_passes: int = Field(default=11, ge=1)
+    pass_wait: float = Field(default=45.0, ge=0, description="seconds between two passes")
+    force_success: bool = Field(default=False, description="exit code 0 in the place of 2")
+    allow_processing_of_duplicates: bool = False
+    check_source: bool = Field(
+        default=True, description="ask the source whether the study of a delivery has changed"
+    )
+    lease: float = Field(
+        default=120.0, gt=1, description="seconds after which a silent worker's claim ends"
+    )
+
+
 class Settings(BaseSettings):
     """Everything the system is told. Sizes are bytes, times are seconds."""
 
@@ -151,6 +200,7 @@ class Settings(BaseSettings):
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
     batch_size: int = Field(default=50, ge=1, description="accessions a Dagster run")
     keep_interim_files: bool = False
+    run: RunSettings = Field(default_factory=RunSettings)
     workspaces: dict[str, WorkspaceSettings] = Field(default_factory=dict)
 
     @field_validator("scratch_limit", mode="before")

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from locutus_dagster.ledger import Ledger, LedgerError, State, WorkItem
-from locutus_dagster.ledger.states import status
+from locutus_dagster.ledger.reference_status import status
 from locutus_dagster.settings import Settings
 
 __all__ = ["run_and_show", "show_table"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.connection import LedgerConnection, LedgerError
@@ -16,23 +16,24 @@ from locutus_dagster.ledger.schema import (
     Accession,
     Artifact,
     DeidReport,
-    Delivery,
     Disposition,
     Event,
     Manifest,
     ManifestRow,
+    Retired,
     Workspace,
 )
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.work import (
     ArtifactRecord,
-    DeliveryRecord,
     DispositionCount,
+    EventRecord,
     ReportRecord,
+    RetiredRecord,
     WorkItem,
 )
 
-__all__ = ["LedgerReader"]
+__all__ = ["LedgerReader", "select_items"]
 
 _IN_CHUNK = 500  # bound parameters in one statement: SQLite's old limit is 999
 
@@ -56,7 +57,7 @@ class LedgerReader(LedgerConnection):
         with self.session(reads_only=True) as session:
             for start in range(0, len(partition_keys), _IN_CHUNK):
                 chunk = partition_keys[start : start + _IN_CHUNK]
-                for item in _select_items(session, workspace, ManifestRow.partition_key.in_(chunk)):
+                for item in select_items(session, workspace, ManifestRow.partition_key.in_(chunk)):
                     found[item.partition_key] = item
         missing = [key for key in partition_keys if key not in found]
         if missing:
@@ -76,7 +77,7 @@ class LedgerReader(LedgerConnection):
     def manifest_items(self, workspace: str, manifest: str) -> list[WorkItem]:
         """The work items of one manifest, in the manifest's order."""
         with self.session(reads_only=True) as session:
-            return _select_items(session, workspace, Manifest.name == manifest)
+            return select_items(session, workspace, Manifest.name == manifest)
 
     def manifest_names(self, workspace: str) -> list[str]:
         """The names of the workspace's manifests, in the order they were loaded."""
@@ -141,31 +142,22 @@ class LedgerReader(LedgerConnection):
             ).first()
             return _artifact_record(row) if row else None
 
-    def deliveries(self, accession_id: int) -> list[DeliveryRecord]:
-        """The accession's confirmed deliveries, oldest first."""
-        with self.session(reads_only=True) as session:
-            rows = session.scalars(
-                select(Delivery).where(Delivery.accession_id == accession_id).order_by(Delivery.id)
-            )
-            return [
-                DeliveryRecord(r.target, r.uri, r.sha256, r.size, r.instances, r.fingerprint)
-                for r in rows
-            ]
+    def dispositions(
+        self, accession_id: int, generation: int | None = None
+    ) -> list[DispositionCount]:
+        """What became of the study's instances when it was last de-identified.
 
-    def delivered_elsewhere(self, accession_id: int, target: str, uri: str) -> bool:
-        """Whether another accession has already been delivered to `uri`."""
-        with self.session(reads_only=True) as session:
-            owner = session.scalar(
-                select(Delivery.accession_id).where(Delivery.target == target, Delivery.uri == uri)
-            )
-            return owner is not None and owner != accession_id
-
-    def dispositions(self, accession_id: int) -> list[DispositionCount]:
-        """What became of the study's instances when it was last de-identified."""
+        Args:
+            generation: a retired one; None for the one that counts.
+        """
         with self.session(reads_only=True) as session:
             rows = session.scalars(
                 select(Disposition)
-                .where(Disposition.accession_id == accession_id)
+                .join(Accession, Accession.id == Disposition.accession_id)
+                .where(
+                    Disposition.accession_id == accession_id,
+                    Disposition.generation == (generation or Accession.generation),
+                )
                 .order_by(Disposition.id)
             )
             return [
@@ -180,7 +172,9 @@ class LedgerReader(LedgerConnection):
             for start in range(0, len(accession_ids), _IN_CHUNK):
                 statement = (
                     select(Disposition.reason, func.sum(Disposition.instances))
+                    .join(Accession, Accession.id == Disposition.accession_id)
                     .where(
+                        Disposition.generation == Accession.generation,
                         Disposition.accession_id.in_(accession_ids[start : start + _IN_CHUNK]),
                         Disposition.disposition == "withheld",
                     )
@@ -190,10 +184,21 @@ class LedgerReader(LedgerConnection):
                     counts[reason] = counts.get(reason, 0) + int(instances)
         return dict(sorted(counts.items()))
 
-    def deid_report(self, accession_id: int) -> ReportRecord | None:
-        """What the engine reported of the study when it was last de-identified."""
+    def deid_report(self, accession_id: int, generation: int | None = None) -> ReportRecord | None:
+        """What the engine reported of the study when it was last de-identified.
+
+        Args:
+            generation: a retired one; None for the one that counts.
+        """
         with self.session(reads_only=True) as session:
-            row = session.get(DeidReport, accession_id)
+            row = session.scalars(
+                select(DeidReport)
+                .join(Accession, Accession.id == DeidReport.accession_id)
+                .where(
+                    DeidReport.accession_id == accession_id,
+                    DeidReport.generation == (generation or Accession.generation),
+                )
+            ).first()
             if row is None:
                 return None
             return ReportRecord(
@@ -205,51 +210,139 @@ class LedgerReader(LedgerConnection):
                 row.created_at,
             )
 
-    def events(self, accession_id: int) -> list[Event]:
+    def events(self, accession_id: int) -> list[EventRecord]:
         """The accession's history, oldest first."""
         with self.session(reads_only=True) as session:
-            return list(
-                session.scalars(
-                    select(Event).where(Event.accession_id == accession_id).order_by(Event.id)
-                )
+            rows = session.scalars(
+                select(Event).where(Event.accession_id == accession_id).order_by(Event.id)
             )
+            return [
+                EventRecord(
+                    row.at,
+                    State(row.before),
+                    State(row.after),
+                    row.phase,
+                    row.reason,
+                    row.run_id,
+                    row.settings,
+                    row.row_id,
+                    row.generation,
+                    row.label,
+                )
+                for row in rows
+            ]
+
+    def retired(self, accession_id: int) -> list[RetiredRecord]:
+        """The accession's retired generations, oldest first."""
+        with self.session(reads_only=True) as session:
+            rows = session.scalars(
+                select(Retired)
+                .where(Retired.accession_id == accession_id)
+                .order_by(Retired.generation)
+            )
+            return [
+                RetiredRecord(
+                    row.generation,
+                    State(row.state),
+                    row.phase,
+                    row.reason,
+                    row.why,
+                    row.deleted,
+                    row.row_id,
+                    row.study_uid,
+                    row.instances,
+                    row.delivered,
+                    row.withheld,
+                    row.run_id,
+                    row.retired_at,
+                )
+                for row in rows
+            ]
+
+    def artifacts(self, accession_id: int) -> list[ArtifactRecord]:
+        """What the ledger believes to lie in an interim store, on whatever host."""
+        with self.session(reads_only=True) as session:
+            rows = session.scalars(
+                select(Artifact)
+                .where(Artifact.accession_id == accession_id, Artifact.deleted_at.is_(None))
+                .order_by(Artifact.id)
+            )
+            return [_artifact_record(row) for row in rows]
 
 
-def _select_items(session: Session, workspace: str, where: Any) -> list[WorkItem]:
+def select_items(session: Session, workspace: str, *where: ColumnElement[bool]) -> list[WorkItem]:
+    """The work items that meet every condition, in the order of their manifests.
+
+    Conditions may speak of `ManifestRow`, `Accession` and `Manifest`. Columns are selected rather
+    than entities: a hundred thousand of these are listed in a second or two.
+    """
     statement = (
-        select(ManifestRow, Accession, Manifest.name)
+        select(*_ITEM_COLUMNS)
         .join(Accession, Accession.id == ManifestRow.accession_id)
         .join(Manifest, Manifest.id == ManifestRow.manifest_id)
-        .where(ManifestRow.workspace == workspace, ManifestRow.partition_key.is_not(None), where)
+        .where(ManifestRow.workspace == workspace, ManifestRow.partition_key.is_not(None), *where)
         .order_by(ManifestRow.manifest_id, ManifestRow.row_number)
     )
-    return [
-        WorkItem(
-            workspace=workspace,
-            partition_key=row.partition_key or "",
-            manifest=name,
-            row_number=row.row_number,
-            accession_id=accession.id,
-            accession_number=accession.accession_number,
-            subject_id=row.subject_id,
-            imaging_type=row.imaging_type,
-            age=row.age,
-            anatomical_position=row.anatomical_position,
-            state=State(accession.state),
-            phase=accession.phase,
-            reason=accession.reason,
-            instances=accession.instances,
-            delivered=accession.delivered,
-            withheld=accession.withheld,
-            study_uid=accession.study_uid,
-            study_token=accession.study_token,
-            source_fingerprint=accession.source_fingerprint,
-        )
-        for row, accession, name in session.execute(statement)
-    ]
+    return [_item(workspace, row) for row in session.execute(statement)]
+
+
+_ITEM_COLUMNS = (
+    ManifestRow.partition_key,
+    Manifest.name,
+    ManifestRow.row_number,
+    Accession.id,
+    Accession.accession_number,
+    ManifestRow.subject_id,
+    ManifestRow.imaging_type,
+    ManifestRow.age,
+    ManifestRow.anatomical_position,
+    Accession.state,
+    Accession.phase,
+    Accession.reason,
+    Accession.instances,
+    Accession.delivered,
+    Accession.withheld,
+    Accession.study_uid,
+    Accession.study_token,
+    Accession.source_fingerprint,
+    ManifestRow.id,
+    ManifestRow.line,
+    Accession.row_id,
+    Accession.generation,
+    Accession.label,
+    ManifestRow.changed,
+    ManifestRow.duplicate_of,
+    ManifestRow.resolve_via,
+    Accession.updated_at,
+    Accession.claimed_until,
+)
+
+
+# By identity, because comparing columns makes a condition of them.
+_STATE_AT, _DUPLICATE_AT = (
+    next(at for at, column in enumerate(_ITEM_COLUMNS) if column is wanted)
+    for wanted in (Accession.state, ManifestRow.duplicate_of)
+)
+
+
+def _item(workspace: str, row: Sequence[Any]) -> WorkItem:
+    fields = list(row)
+    fields[_STATE_AT] = _STATES[fields[_STATE_AT]]
+    fields[_DUPLICATE_AT] = fields[_DUPLICATE_AT] is not None
+    return WorkItem(workspace, *fields)  # in the order of its fields
+
+
+_STATES = {state.value: state for state in State}
 
 
 def _artifact_record(row: Artifact) -> ArtifactRecord:
     return ArtifactRecord(
-        row.kind, row.host, row.path, row.sha256, row.size, row.instances, row.fingerprint
+        row.kind,
+        row.host,
+        row.path,
+        row.sha256,
+        row.size,
+        row.instances,
+        row.fingerprint,
+        row.made_from,
     )

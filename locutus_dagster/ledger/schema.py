@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -39,6 +40,10 @@ __all__ = [
     "Event",
     "Manifest",
     "ManifestRow",
+    "Pause",
+    "Recall",
+    "Resolution",
+    "Retired",
     "Workspace",
     "now",
 ]
@@ -51,6 +56,7 @@ NAMING = {
 }
 # SQLite counts up INTEGER keys only; PostgreSQL gets room for billions of rows.
 _ID = BigInteger().with_variant(Integer(), "sqlite")
+_EMPTY = text("''")  # as both databases tell it back, so that migrations can be held against it
 
 
 def now() -> datetime:
@@ -127,6 +133,13 @@ class Accession(Base):
     withheld: Mapped[int | None]
     run_id: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(default=now)
+    # The row of a manifest that it is, or was last, processed for. No foreign key: the two tables
+    # would refer to each other, and SQLite cannot add one afterwards.
+    row_id: Mapped[int | None] = mapped_column(_ID)
+    generation: Mapped[int] = mapped_column(server_default="1", default=1)
+    label: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # of a batch, for people
+    claimed_by: Mapped[str | None]  # the worker that has it in hand
+    claimed_until: Mapped[datetime | None]  # unless the worker says again that it lives
 
 
 class ManifestRow(Base):
@@ -154,6 +167,12 @@ class ManifestRow(Base):
     extra: Mapped[dict[str, Any]]  # further columns, kept as they came
     rejected: Mapped[str] = mapped_column(default="")  # why, empty when accepted
     rejected_column: Mapped[str] = mapped_column(default="")
+    resolve_via: Mapped[str] = mapped_column(server_default=_EMPTY, default="")
+    # An earlier row of the same manifest with the same accession; then `rejected` is empty, and
+    # the row has a partition only where duplicates are to be processed again.
+    duplicate_of: Mapped[int | None] = mapped_column(_ID)
+    # Kinds of change that a run found between this row and a delivery that stands, joined by ",".
+    changed: Mapped[str] = mapped_column(server_default=_EMPTY, default="")
 
 
 class Artifact(Base):
@@ -173,14 +192,30 @@ class Artifact(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
+    generation: Mapped[int] = mapped_column(server_default="1", default=1)
+    made_from: Mapped[dict[str, Any] | None]  # fingerprints by kind
+
+
+_STANDS = text("superseded_at IS NULL AND withdrawn_at IS NULL")
 
 
 class Delivery(Base):
-    """A zip that a target has confirmed."""
+    """A zip that a target has confirmed.
+
+    It stands until another of the same accession takes its place (superseded) or it has been
+    removed from the target (withdrawn); the row stays in either case.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
-        UniqueConstraint("target", "uri"),
+        Index(
+            "uq_delivery_standing",
+            "target",
+            "uri",
+            unique=True,
+            sqlite_where=_STANDS,
+            postgresql_where=_STANDS,
+        ),
         Index(None, "accession_id"),
     )
 
@@ -193,6 +228,17 @@ class Delivery(Base):
     instances: Mapped[int]
     fingerprint: Mapped[str] = mapped_column(String(64))
     delivered_at: Mapped[datetime] = mapped_column(default=now)
+    generation: Mapped[int] = mapped_column(server_default="1", default=1)
+    made_from: Mapped[dict[str, Any] | None]  # fingerprints by kind
+    row_id: Mapped[int | None] = mapped_column(_ID)  # the manifest's row that asked for it
+    run_id: Mapped[str | None]
+    superseded_at: Mapped[datetime | None]
+    superseded_by: Mapped[int | None] = mapped_column(_ID)  # the delivery that took its place
+    withdrawal: Mapped[str] = mapped_column(
+        server_default=_EMPTY, default=""
+    )  # why; empty: not asked
+    withdrawn_at: Mapped[datetime | None]  # when the target confirmed that it is gone
+    withdrawn: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # what was removed
 
 
 class Disposition(Base):
@@ -209,6 +255,7 @@ class Disposition(Base):
     reason: Mapped[str]
     instances: Mapped[int]
     policy_fingerprint: Mapped[str] = mapped_column(String(64))
+    generation: Mapped[int] = mapped_column(server_default="1", default=1)
 
 
 class DeidReport(Base):
@@ -217,6 +264,7 @@ class DeidReport(Base):
     __tablename__ = "deid_report"
 
     accession_id: Mapped[int] = mapped_column(ForeignKey("accession.id"), primary_key=True)
+    generation: Mapped[int] = mapped_column(server_default="1", default=1, primary_key=True)
     policy_name: Mapped[str]
     policy_fingerprint: Mapped[str] = mapped_column(String(64))
     key_id: Mapped[str]  # public name of the key, or "fresh"
@@ -239,3 +287,80 @@ class Event(Base):
     phase: Mapped[int | None]
     reason: Mapped[str] = mapped_column(default="")
     run_id: Mapped[str | None]
+    settings: Mapped[str] = mapped_column(
+        String(64), server_default=_EMPTY, default=""
+    )  # fingerprint
+    row_id: Mapped[int | None] = mapped_column(_ID)
+    generation: Mapped[int] = mapped_column(server_default="1", default=1)
+    label: Mapped[str] = mapped_column(server_default=_EMPTY, default="")
+
+
+class Retired(Base):
+    """A generation of an accession that has been retired: how it stood when a new one began.
+
+    Its dispositions, report, artifacts and deliveries carry the same generation, and stay, unless
+    it was deleted rather than retired (the reference's predelete).
+    """
+
+    __tablename__ = "retired"
+
+    accession_id: Mapped[int] = mapped_column(ForeignKey("accession.id"), primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(32))
+    phase: Mapped[int | None]
+    reason: Mapped[str] = mapped_column(default="")  # why the state
+    why: Mapped[str] = mapped_column(default="")  # why retired
+    deleted: Mapped[bool] = mapped_column(default=False)
+    row_id: Mapped[int | None] = mapped_column(_ID)
+    source_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    study_uid: Mapped[str | None]
+    instances: Mapped[int | None]
+    delivered: Mapped[int | None]
+    withheld: Mapped[int | None]
+    run_id: Mapped[str | None]  # that retired it
+    retired_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Recall(Base):
+    """What must not be delivered any more: one accession, or every accession of a subject."""
+
+    __tablename__ = "recall"
+    __table_args__ = (Index(None, "workspace", "subject_id"), Index(None, "accession_id"))
+
+    id: Mapped[int] = mapped_column(_ID, primary_key=True)
+    workspace: Mapped[str] = mapped_column(ForeignKey("workspace.name"))
+    accession_id: Mapped[int | None] = mapped_column(ForeignKey("accession.id"))
+    subject_id: Mapped[str | None]  # the research identity; set when the whole subject is recalled
+    reason: Mapped[str]
+    recalled_at: Mapped[datetime] = mapped_column(default=now)
+    lifted_at: Mapped[datetime | None]
+    lifted_reason: Mapped[str] = mapped_column(default="")
+
+
+class Resolution(Base):
+    """What a person decided about an accession for which the source held several studies."""
+
+    __tablename__ = "resolution"
+    __table_args__ = (Index(None, "accession_id"),)
+
+    id: Mapped[int] = mapped_column(_ID, primary_key=True)
+    accession_id: Mapped[int] = mapped_column(ForeignKey("accession.id"))
+    command: Mapped[str] = mapped_column(String(32))
+    chosen: Mapped[str | None]  # the source's handle of the study to use
+    passed_over: Mapped[dict[str, Any]]  # handle -> its version at that time, of the others
+    reason: Mapped[str] = mapped_column(default="")
+    run_id: Mapped[str | None]
+    resolved_at: Mapped[datetime] = mapped_column(default=now)
+    closed_at: Mapped[datetime | None]  # when a later decision took its place
+
+
+class Pause(Base):
+    """A part of the system that has been told to pause; a missing row means that it runs."""
+
+    __tablename__ = "pause"
+
+    scope: Mapped[str] = mapped_column(String(200), primary_key=True)
+    paused: Mapped[bool]
+    reason: Mapped[str] = mapped_column(default="")
+    changed_at: Mapped[datetime] = mapped_column(default=now)
+    changed_by: Mapped[str] = mapped_column(default="")  # user and host

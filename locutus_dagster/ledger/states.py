@@ -1,7 +1,8 @@
 """The states of an accession and the transitions between them that are allowed.
 
-What belongs here: the enumerations, the transition table, and the reference's status text for
-each state. What does not: how a state is stored (`schema.py`, `store.py`).
+What belongs here: the enumerations and the transition table. What does not: how a state is stored
+(`schema.py`, `store.py`), and the reference's words for it (`reference_status.py`). The diagram in
+docs/lifecycle.md is drawn from this table; a test holds the two against each other.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from enum import Enum, IntEnum
 
 from locutus_dagster.errors import LocutusError
 
-__all__ = ["TRANSITIONS", "IllegalTransitionError", "Phase", "State", "check_transition", "status"]
+__all__ = [
+    "MEANINGS",
+    "TRANSITIONS",
+    "IllegalTransitionError",
+    "Phase",
+    "State",
+    "check_transition",
+]
 
 
 class Phase(IntEnum):
@@ -25,28 +33,57 @@ class Phase(IntEnum):
 class State(str, Enum):
     """Where an accession stands."""
 
-    LOADED = "loaded"  # a manifest names it; nobody has looked for it yet
-    PENDING = "pending"  # the source holds no study for it (yet)
-    AMBIGUOUS = "ambiguous"  # the source holds several studies for it
-    EXTRACTED = "extracted"  # the raw zip lies in the interim store
-    DEIDENTIFIED = "deidentified"  # the de-identified zip lies in the interim store
-    DELIVERED = "delivered"  # the target has confirmed the zip
-    FAILED = "failed"  # the phase and the reason are recorded beside it
+    LOADED = "loaded"
+    PENDING = "pending"
+    AMBIGUOUS = "ambiguous"
+    WAITING = "waiting"
+    DROPPED = "dropped"
+    EXTRACTED = "extracted"
+    DEIDENTIFIED = "deidentified"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    REQUESTED = "requested"
+    RECALLED = "recalled"
 
 
-_BEGIN = frozenset({State.PENDING, State.AMBIGUOUS, State.EXTRACTED, State.FAILED})
+MEANINGS: dict[State, str] = {
+    State.LOADED: "a manifest names it; nobody has looked for it yet",
+    State.PENDING: "the source holds no study for it yet",
+    State.AMBIGUOUS: "the source holds several studies for it; a person decides",
+    State.WAITING: "radiology has been asked to merge or resend its studies",
+    State.DROPPED: "a person has decided that its studies are not used",
+    State.EXTRACTED: "the raw zip lies in the interim store",
+    State.DEIDENTIFIED: "the de-identified zip lies in the interim store",
+    State.DELIVERED: "the target has confirmed the zip",
+    State.FAILED: "the phase and the reason are recorded beside it; a rerun tries again",
+    State.REQUESTED: "it was finished, and is to be processed again",
+    State.RECALLED: "its deliveries have been withdrawn, and no new one is made",
+}
 
-# A study may vanish from the source, or gain a second one, between any two attempts; and an
-# attempt may start again from the first phase when an artifact is gone or was made under other
-# settings. Delivered is the end of the road until something asks for it again.
+# What an attempt that starts from the first phase may come to. A study may vanish from the source,
+# or gain a second one, between any two attempts.
+_BEGIN = frozenset(
+    {State.PENDING, State.AMBIGUOUS, State.WAITING, State.EXTRACTED, State.FAILED, State.DROPPED}
+)
+# What a person may decide at any time.
+_ANYTIME = frozenset({State.RECALLED, State.REQUESTED})
+
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.LOADED: _BEGIN,
-    State.PENDING: _BEGIN,
-    State.AMBIGUOUS: _BEGIN,
-    State.EXTRACTED: _BEGIN | {State.DEIDENTIFIED},
-    State.DEIDENTIFIED: _BEGIN | {State.DELIVERED},
-    State.FAILED: _BEGIN | {State.DEIDENTIFIED, State.DELIVERED},
-    State.DELIVERED: frozenset(),
+    State.LOADED: _BEGIN | _ANYTIME,
+    State.PENDING: _BEGIN | _ANYTIME,
+    State.AMBIGUOUS: _BEGIN | _ANYTIME,
+    State.WAITING: _BEGIN | _ANYTIME,
+    State.DROPPED: _BEGIN | _ANYTIME,
+    # An attempt may start again from the first phase when an artifact is gone or was made under
+    # other settings.
+    State.EXTRACTED: _BEGIN | _ANYTIME | {State.DEIDENTIFIED},
+    State.DEIDENTIFIED: _BEGIN | _ANYTIME | {State.DELIVERED},
+    State.FAILED: _BEGIN | _ANYTIME | {State.DEIDENTIFIED, State.DELIVERED},
+    # Delivered is the end of the road until something asks for it again.
+    State.DELIVERED: _ANYTIME,
+    State.REQUESTED: _BEGIN | _ANYTIME,
+    # A recall is only ever lifted; what had been finished is then processed anew.
+    State.RECALLED: frozenset({State.LOADED}),
 }
 
 
@@ -61,17 +98,3 @@ def check_transition(before: State, after: State) -> None:
             f"An accession cannot go from {before.value} to {after.value}.",
             "Please report this as a bug.",
         )
-
-
-def status(state: State, phase: int | None = None, reason: str = "") -> str:
-    """The reference's status text (reference: manifest_status) for people who know it."""
-    if state is State.FAILED:
-        return f"ERROR_PHASE{phase or Phase.PREPARE:02d}=[{reason}]"
-    return {
-        State.LOADED: "ZZZ-ONDECK-4-PROCESSING_CHANGE",
-        State.PENDING: "PENDING_CHANGE",
-        State.AMBIGUOUS: "ERROR_MULTIPLE_CHANGE_UUIDS",
-        State.EXTRACTED: "PROCESSING_CHANGE_at_PHASE03",
-        State.DEIDENTIFIED: "PROCESSING_CHANGE_at_PHASE04",
-        State.DELIVERED: "PROCESSED",
-    }[state]

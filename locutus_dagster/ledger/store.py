@@ -4,7 +4,8 @@ What belongs here: one method for each thing that happens to an accession. What 
 (`reading.py`), what a manifest looks like (`manifests/`), when something happens (`pipeline/`).
 
 Every method is one transaction. A method that changes an accession's state checks the change
-against the transition table and appends an event.
+against the transition table, refuses it when the claim that it depends on has been lost, and
+appends an event.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from locutus_dagster.ledger.claims import ClaimLostError, Claims
 from locutus_dagster.ledger.connection import LedgerError
-from locutus_dagster.ledger.reading import LedgerReader
+from locutus_dagster.ledger.deliveries import Deliveries, supersede
+from locutus_dagster.ledger.pauses import Pauses
+from locutus_dagster.ledger.recalls import Recalls
+from locutus_dagster.ledger.resolutions import Resolutions
 from locutus_dagster.ledger.schema import (
     Accession,
     Artifact,
@@ -25,21 +30,27 @@ from locutus_dagster.ledger.schema import (
     Delivery,
     Disposition,
     Event,
+    ManifestRow,
+    Retired,
     Workspace,
     now,
 )
+from locutus_dagster.ledger.selection import Selecting
 from locutus_dagster.ledger.states import State, check_transition
 from locutus_dagster.ledger.work import (
     ArtifactRecord,
+    Attempt,
     DeliveryRecord,
     DispositionCount,
     ReportRecord,
 )
 
-__all__ = ["Ledger", "LedgerError"]
+__all__ = ["Ledger", "LedgerError", "move"]
+
+_NOBODY = Attempt()
 
 
-class Ledger(LedgerReader):
+class Ledger(Selecting, Deliveries, Claims, Recalls, Resolutions, Pauses):
     """The status database, open for questions and changes; safe to share between threads."""
 
     def ensure_workspace(self, name: str) -> None:
@@ -65,12 +76,12 @@ class Ledger(LedgerReader):
         *,
         phase: int | None = None,
         reason: str = "",
-        run_id: str | None = None,
+        by: Attempt = _NOBODY,
         values: dict[str, Any] | None = None,
     ) -> None:
         """Move an accession to `state`, and set further columns of it in the same transaction."""
         with self.session() as session:
-            _move(session, accession_id, state, phase, reason, run_id, values)
+            move(session, accession_id, state, phase=phase, reason=reason, by=by, values=values)
 
     def record_extracted(
         self,
@@ -78,17 +89,18 @@ class Ledger(LedgerReader):
         artifact: ArtifactRecord,
         *,
         source_study: str,
-        run_id: str | None = None,
+        source_fingerprint: str,
+        by: Attempt = _NOBODY,
     ) -> None:
         """The raw zip lies in the interim store, verified."""
         values = {
             "source_study": source_study,
-            "source_fingerprint": artifact.fingerprint,
+            "source_fingerprint": source_fingerprint,
             "instances": artifact.instances,
         }
         with self.session() as session:
-            _replace_artifact(session, accession_id, artifact)
-            _move(session, accession_id, State.EXTRACTED, None, "", run_id, values)
+            accession = move(session, accession_id, State.EXTRACTED, by=by, values=values)
+            _replace_artifact(session, accession, artifact)
 
     def record_deidentified(
         self,
@@ -100,7 +112,7 @@ class Ledger(LedgerReader):
         study_uid: str,
         study_token: str,
         spent: Iterable[str] = (),
-        run_id: str | None = None,
+        by: Attempt = _NOBODY,
     ) -> None:
         """The de-identified zip lies in the interim store, verified and free of residue.
 
@@ -109,11 +121,11 @@ class Ledger(LedgerReader):
             spent: kinds of artifacts that it was made from and that are about to be deleted.
         """
         with self.session() as session:
-            _replace_artifact(session, accession_id, artifact)
+            accession = move(session, accession_id, State.DEIDENTIFIED, by=by)
+            _replace_artifact(session, accession, artifact)
             _mark_deleted(session, accession_id, spent)
-            counts = _replace_report(session, accession_id, dispositions, report)
-            values = {"study_uid": study_uid, "study_token": study_token, **counts}
-            _move(session, accession_id, State.DEIDENTIFIED, None, "", run_id, values)
+            accession.study_uid, accession.study_token = study_uid, study_token
+            _replace_report(session, accession, dispositions, report)
 
     def record_blocked(
         self,
@@ -123,13 +135,13 @@ class Ledger(LedgerReader):
         *,
         phase: int,
         reason: str,
-        run_id: str | None = None,
+        by: Attempt = _NOBODY,
     ) -> None:
         """De-identification ran, and its result must not be delivered."""
         with self.session() as session:
-            counts = _replace_report(session, accession_id, dispositions, report)
-            counts["delivered"] = 0
-            _move(session, accession_id, State.FAILED, phase, reason, run_id, counts)
+            accession = move(session, accession_id, State.FAILED, phase=phase, reason=reason, by=by)
+            _replace_report(session, accession, dispositions, report)
+            accession.delivered = 0
 
     def record_delivered(
         self,
@@ -137,36 +149,84 @@ class Ledger(LedgerReader):
         delivery: DeliveryRecord,
         *,
         spent: Iterable[str] = (),
-        run_id: str | None = None,
+        withdraw: str = "",
+        by: Attempt = _NOBODY,
     ) -> None:
         """The target has confirmed the zip; `spent` artifacts are about to be deleted.
+
+        What was delivered of the accession before is superseded by it.
+
+        Args:
+            withdraw: why superseded deliveries are to be removed from their target; empty when
+                they stay there.
 
         Raises:
             LedgerError: another accession has been delivered to that place.
         """
         with self.session() as session:
+            accession = move(session, accession_id, State.DELIVERED, by=by)
             _mark_deleted(session, accession_id, spent)
-            known = session.scalars(
-                select(Delivery).where(
-                    Delivery.target == delivery.target, Delivery.uri == delivery.uri
+            taken = session.scalar(
+                select(Delivery.accession_id).where(
+                    Delivery.target == delivery.target,
+                    Delivery.uri == delivery.uri,
+                    Delivery.superseded_at.is_(None),
+                    Delivery.withdrawn_at.is_(None),
+                    Delivery.accession_id != accession_id,
                 )
-            ).first()
-            if known is not None and known.accession_id != accession_id:
+            )
+            if taken is not None:
                 raise LedgerError(
                     "Another accession has been delivered to the same place.",
                     "Mend the key template so that every study has a place of its own.",
                 )
-            if known is None:
-                known = Delivery(
-                    accession_id=accession_id, target=delivery.target, uri=delivery.uri
-                )
-                session.add(known)
-            known.sha256 = delivery.sha256
-            known.size = delivery.size
-            known.instances = delivery.instances
-            known.fingerprint = delivery.fingerprint
-            known.delivered_at = now()
-            _move(session, accession_id, State.DELIVERED, None, "", run_id, None)
+            made = Delivery(
+                accession_id=accession_id,
+                target=delivery.target,
+                uri=delivery.uri,
+                sha256=delivery.sha256,
+                size=delivery.size,
+                instances=delivery.instances,
+                fingerprint=delivery.fingerprint,
+                made_from=delivery.made_from,
+                generation=accession.generation,
+                row_id=by.row_id,
+                run_id=by.run_id,
+            )
+            supersede(session, made, withdraw)
+            _note_changed(session, by.row_id, "")
+
+    def request_reprocessing(
+        self,
+        accession_id: int,
+        why: str,
+        *,
+        retire: bool = False,
+        delete_record: bool = False,
+        by: Attempt = _NOBODY,
+    ) -> None:
+        """What has been made of an accession counts no more; it starts from the first phase.
+
+        What was delivered stands until something takes its place. Artifacts of the interim store
+        are written off; whoever holds the room deletes the files.
+
+        Args:
+            why: for the event; free of identifiers.
+            retire: begin a new generation; the one that stands becomes history that can be read.
+            delete_record: begin a new generation and delete what the ledger has of the one that
+                stands, but for its events and deliveries (the reference's predelete).
+        """
+        with self.session() as session:
+            accession = session.get_one(Accession, accession_id, with_for_update=True)
+            if retire or delete_record:
+                _retire(session, accession, why, delete_record, by)
+            _mark_deleted(session, accession_id, _INTERIM_KINDS)
+            move(session, accession_id, State.REQUESTED, reason=why, by=by)
+
+    def note_changed(self, row_id: int, kinds: str) -> None:
+        """Remember in which kinds a row differs from the delivery that stands; empty for none."""
+        with self.session() as session:
+            _note_changed(session, row_id, kinds)
 
     def record_deleted(self, accession_id: int, kind: str) -> None:
         """Every artifact of that kind has been removed from the interim store."""
@@ -174,23 +234,48 @@ class Ledger(LedgerReader):
             _mark_deleted(session, accession_id, (kind,))
 
 
-def _move(
+_INTERIM_KINDS = ("raw", "deidentified")
+_OF_A_GENERATION: dict[str, Any] = {
+    "source_study": None,
+    "source_fingerprint": None,
+    "study_uid": None,
+    "study_token": None,
+    "instances": None,
+    "delivered": None,
+    "withheld": None,
+}
+
+
+def move(
     session: Session,
     accession_id: int,
     state: State,
-    phase: int | None,
-    reason: str,
-    run_id: str | None,
-    values: dict[str, Any] | None,
-) -> None:
+    *,
+    phase: int | None = None,
+    reason: str = "",
+    by: Attempt = _NOBODY,
+    values: dict[str, Any] | None = None,
+) -> Accession:
+    """Change an accession's state within a transaction, and append the event.
+
+    Raises:
+        IllegalTransitionError: the table does not allow it.
+        ClaimLostError: it depends on a claim that another worker has taken over.
+    """
     accession = session.get_one(Accession, accession_id, with_for_update=True)
+    if by.owner is not None and accession.claimed_by != by.owner:
+        raise ClaimLostError
     before = State(accession.state)
     check_transition(before, state)
     accession.state = state.value
     accession.phase = phase
     accession.reason = reason
-    accession.run_id = run_id
+    accession.run_id = by.run_id
     accession.updated_at = now()
+    if by.row_id is not None:
+        accession.row_id = by.row_id
+    if by.label is not None:
+        accession.label = by.label
     for column, value in (values or {}).items():
         setattr(accession, column, value)
     session.add(
@@ -200,8 +285,58 @@ def _move(
             after=state.value,
             phase=phase,
             reason=reason,
-            run_id=run_id,
+            run_id=by.run_id,
+            settings=by.settings,
+            row_id=by.row_id,
+            generation=accession.generation,
+            label=accession.label,
         )
+    )
+    return accession
+
+
+def _retire(
+    session: Session, accession: Accession, why: str, delete_record: bool, by: Attempt
+) -> None:
+    """Keep how the accession stands as a retired generation, and begin the next one."""
+    if by.owner is not None and accession.claimed_by != by.owner:
+        raise ClaimLostError
+    session.add(
+        Retired(
+            accession_id=accession.id,
+            generation=accession.generation,
+            state=accession.state,
+            phase=accession.phase,
+            reason=accession.reason,
+            why=why,
+            deleted=delete_record,
+            row_id=accession.row_id,
+            source_fingerprint=accession.source_fingerprint,
+            study_uid=accession.study_uid,
+            instances=accession.instances,
+            delivered=accession.delivered,
+            withheld=accession.withheld,
+            run_id=by.run_id,
+        )
+    )
+    if delete_record:
+        for table in (Disposition, DeidReport):
+            session.execute(
+                delete(table).where(
+                    table.accession_id == accession.id, table.generation == accession.generation
+                )
+            )
+    accession.generation += 1
+    for column, value in _OF_A_GENERATION.items():
+        setattr(accession, column, value)
+
+
+def _note_changed(session: Session, row_id: int | None, kinds: str) -> None:
+    session.execute(
+        update(ManifestRow)
+        .where(ManifestRow.id == row_id, ManifestRow.changed != kinds)
+        .values(changed=kinds)
+        .execution_options(synchronize_session=False)
     )
 
 
@@ -217,11 +352,11 @@ def _mark_deleted(session: Session, accession_id: int, kinds: Iterable[str]) -> 
     )
 
 
-def _replace_artifact(session: Session, accession_id: int, record: ArtifactRecord) -> None:
-    _mark_deleted(session, accession_id, (record.kind,))
+def _replace_artifact(session: Session, accession: Accession, record: ArtifactRecord) -> None:
+    _mark_deleted(session, accession.id, (record.kind,))
     session.add(
         Artifact(
-            accession_id=accession_id,
+            accession_id=accession.id,
             kind=record.kind,
             host=record.host,
             path=record.path,
@@ -229,35 +364,46 @@ def _replace_artifact(session: Session, accession_id: int, record: ArtifactRecor
             size=record.size,
             instances=record.instances,
             fingerprint=record.fingerprint,
+            generation=accession.generation,
+            made_from=record.made_from,
         )
     )
 
 
 def _replace_report(
     session: Session,
-    accession_id: int,
+    accession: Accession,
     dispositions: Iterable[DispositionCount],
     report: ReportRecord,
-) -> dict[str, Any]:
-    """Replace counts and report of an earlier attempt; return what was delivered and withheld."""
-    session.execute(delete(Disposition).where(Disposition.accession_id == accession_id))
-    counts = {"delivered": 0, "withheld": 0}
+) -> None:
+    """Replace counts and report of an earlier attempt, and sum up what is delivered or not."""
+    of_this = (
+        Disposition.accession_id == accession.id,
+        Disposition.generation == accession.generation,
+    )
+    session.execute(delete(Disposition).where(*of_this))
+    accession.delivered = accession.withheld = 0
     for item in dispositions:
-        counts["withheld" if item.disposition == "withheld" else "delivered"] += item.instances
+        if item.disposition == "withheld":
+            accession.withheld += item.instances
+        else:
+            accession.delivered += item.instances
         session.add(
             Disposition(
-                accession_id=accession_id,
+                accession_id=accession.id,
                 sop_class=item.sop_class,
                 modality=item.modality,
                 disposition=item.disposition,
                 reason=item.reason,
                 instances=item.instances,
                 policy_fingerprint=report.policy_fingerprint,
+                generation=accession.generation,
             )
         )
     session.merge(
         DeidReport(
-            accession_id=accession_id,
+            accession_id=accession.id,
+            generation=accession.generation,
             policy_name=report.policy_name,
             policy_fingerprint=report.policy_fingerprint,
             key_id=report.key_id,
@@ -266,4 +412,3 @@ def _replace_report(
             report=report.table,
         )
     )
-    return dict(counts)

@@ -1,34 +1,47 @@
-"""The plain values that the ledger hands out, free of sessions and tables.
+"""The plain values that the ledger hands out and takes, free of sessions and tables.
 
 What belongs here: frozen dataclasses. What does not: SQLAlchemy.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from locutus_dagster.ledger.fingerprints import MadeFrom, digest
 from locutus_dagster.ledger.states import State
 
 __all__ = [
     "ArtifactRecord",
+    "Attempt",
     "DeliveryRecord",
     "DispositionCount",
+    "EventRecord",
     "ReportRecord",
+    "RetiredRecord",
     "WorkItem",
     "digest",
 ]
 
 
-def digest(*parts: str) -> str:
-    """SHA-256 over `parts`, unambiguous in where each part ends; 64 hex characters."""
-    hasher = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode()
-        hasher.update(len(encoded).to_bytes(8, "big"))
-        hasher.update(encoded)
-    return hasher.hexdigest()
+@dataclass(frozen=True)
+class Attempt:
+    """In whose name the ledger is changed, and for which row of a manifest.
+
+    Attributes:
+        run_id: of the Dagster run.
+        owner: of the claim that the change depends on; a change by who has lost its claim is
+            refused. None: the change depends on no claim.
+        settings: fingerprint of the settings at hand.
+        row_id: the manifest's row that the accession is processed for.
+        label: of the batch, for people; None leaves the accession's as it is.
+    """
+
+    run_id: str | None = None
+    owner: str | None = None
+    settings: str = ""
+    row_id: int | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,11 @@ class WorkItem:
 
     Attributes:
         age: age at imaging in days, as the manifest wrote it.
+        duplicate: an earlier row, of this or of another manifest, names the same accession.
+        changed: kinds of change, joined by ",", that a run found between this row and a delivery
+            that stands.
+        current_row_id: the row that the accession was last processed for.
+        claimed_until: when the claim of the worker that has it in hand ends, None if none has.
     """
 
     workspace: str
@@ -58,11 +76,26 @@ class WorkItem:
     study_uid: str | None = None
     study_token: str | None = None
     source_fingerprint: str | None = None
+    row_id: int = 0
+    line: int = 0
+    current_row_id: int | None = None
+    generation: int = 1
+    label: str = ""
+    changed: str = ""
+    duplicate: bool = False
+    resolve_via: str = ""
+    updated_at: datetime | None = None
+    claimed_until: datetime | None = None
+
+    @property
+    def attributes(self) -> tuple[str, str, str, str]:
+        """The manifest's attributes: subject, imaging type, age, position."""
+        return (self.subject_id, self.imaging_type, self.age, self.anatomical_position)
 
     @property
     def attributes_fingerprint(self) -> str:
-        """Digest over the manifest's attributes: subject, imaging type, age, position."""
-        return digest(self.subject_id, self.imaging_type, self.age, self.anatomical_position)
+        """Digest over the manifest's attributes but for the subject: they make the path."""
+        return digest(self.imaging_type, self.age, self.anatomical_position)
 
 
 @dataclass(frozen=True)
@@ -76,11 +109,20 @@ class ArtifactRecord:
     size: int
     instances: int
     fingerprint: str
+    made_from: MadeFrom | None = None
 
 
 @dataclass(frozen=True)
 class DeliveryRecord:
-    """A delivery as the target confirmed it. `size` is in bytes."""
+    """A delivery as the target confirmed it. `size` is in bytes.
+
+    Attributes:
+        made_from: None for one of an earlier version of Locutus.
+        superseded_at: when another delivery of the accession took its place.
+        withdrawal: why it is, or is to be, removed from the target; empty when nobody asked.
+        withdrawn_at: when the target confirmed that it is gone.
+        withdrawn: what was removed, in words.
+    """
 
     target: str
     uri: str
@@ -88,6 +130,21 @@ class DeliveryRecord:
     size: int
     instances: int
     fingerprint: str
+    made_from: MadeFrom | None = None
+    row_id: int | None = None
+    identity: int = 0
+    generation: int = 1
+    run_id: str | None = None
+    delivered_at: datetime | None = None
+    superseded_at: datetime | None = None
+    withdrawal: str = ""
+    withdrawn_at: datetime | None = None
+    withdrawn: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is what the accession's delivery is at present."""
+        return self.superseded_at is None and self.withdrawn_at is None
 
 
 @dataclass(frozen=True)
@@ -120,3 +177,38 @@ class ReportRecord:
     engine_version: str
     table: bytes = field(repr=False)
     created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """One change of an accession's state, as it was appended."""
+
+    at: datetime
+    before: State
+    after: State
+    phase: int | None
+    reason: str
+    run_id: str | None
+    settings: str
+    row_id: int | None
+    generation: int
+    label: str
+
+
+@dataclass(frozen=True)
+class RetiredRecord:
+    """How an earlier generation of an accession stood when it was retired, and why it was."""
+
+    generation: int
+    state: State
+    phase: int | None
+    reason: str
+    why: str
+    deleted: bool
+    row_id: int | None
+    study_uid: str | None
+    instances: int | None
+    delivered: int | None
+    withheld: int | None
+    run_id: str | None
+    retired_at: datetime

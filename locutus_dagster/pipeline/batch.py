@@ -15,7 +15,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,14 +23,20 @@ from typing import cast
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Phase, State
+from locutus_dagster.ledger.work import Attempt
 from locutus_dagster.pipeline.chain import process_accession
 from locutus_dagster.pipeline.extract import RAW
+from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import Finished, Outcome, Result
 from locutus_dagster.pipeline.parts import DEFAULT_FACTORY, Parts, factory_named
+from locutus_dagster.pipeline.queueing import PauseSwitch, Queue
 from locutus_dagster.pipeline.worker import DONE
 from locutus_dagster.settings import Settings
 
 __all__ = ["Batch", "BatchError"]
+
+
+_LOOK_EVERY = 1.0  # seconds: how long a pause, or a claim that ends, may go unnoticed
 
 
 class BatchError(LocutusError):
@@ -45,8 +50,10 @@ class Batch:
     Attributes:
         run_id: of the Dagster run, kept in the ledger beside what it did.
         parts_factory: `module:function` that builds the parts inside each worker.
-        not_attempted: after `run`, the partition keys that were never begun because the source or
-            the target had gone; their state is as it was.
+        options: how the run goes about it; by default as the settings say.
+        not_attempted: after `run`, the partition keys that were never begun, because the source or
+            the target had gone or somebody paused the system; their state is as it was.
+        paused: after `run`, why it was paused; empty when it was not.
         secret_created: after `run`, whether the workspace's secret was made by it.
     """
 
@@ -54,7 +61,9 @@ class Batch:
     workspace: str
     run_id: str | None = None
     parts_factory: str = DEFAULT_FACTORY
+    options: RunOptions | None = None
     not_attempted: list[str] = field(default_factory=list)
+    paused: str = ""
     secret_created: bool = False
 
     def run(self, partition_keys: Sequence[str]) -> Iterator[Outcome]:
@@ -66,52 +75,56 @@ class Batch:
             LocutusError: before anything moved: the source, the target, the ledger, the
                 workspace's policy or its secret cannot be used.
         """
+        self.options = self.options or RunOptions.of(self.settings)
         parts = factory_named(self.parts_factory)(self.settings, self.workspace)
         self.secret_created = parts.secret_created
         try:
             parts.ledger.work_items(self.workspace, partition_keys)
             parts.check()
             self._sweep(parts)
+            queue = Queue(partition_keys, PauseSwitch(parts.ledger))
             if self.settings.workers == 0:
-                yield from self._inline(parts, partition_keys)
+                yield from self._inline(parts, queue)
             else:
-                yield from self._pooled(parts, partition_keys)
+                yield from self._pooled(parts, queue)
+            self.not_attempted, self.paused = queue.left, queue.paused
         finally:
             parts.close()
 
-    def _inline(self, parts: Parts, partition_keys: Sequence[str]) -> Iterator[Outcome]:
-        waiting = deque(partition_keys)
-        while waiting:
-            for outcome in process_accession(waiting.popleft(), parts, run_id=self.run_id):
-                yield outcome
+    def _inline(self, parts: Parts, queue: Queue) -> Iterator[Outcome]:
+        while (key := queue.take()) is not None:
+            for outcome in process_accession(key, parts, self.options, run_id=self.run_id):
+                if not queue.put_off(outcome):
+                    yield outcome
                 if isinstance(outcome, Finished) and outcome.stop:
-                    self.not_attempted = list(waiting)
-                    waiting.clear()
+                    queue.stop()
 
-    def _pooled(self, parts: Parts, partition_keys: Sequence[str]) -> Iterator[Outcome]:
-        waiting = deque(partition_keys)
+    def _pooled(self, parts: Parts, queue: Queue) -> Iterator[Outcome]:
         workers: list[_Worker] = []
         try:
-            while waiting or any(worker.busy_with for worker in workers):
-                wanted = min(self.settings.workers, len(waiting) + _busy(workers))
+            while queue.waiting or _busy(workers):
+                wanted = min(self.settings.workers, len(queue.waiting) + _busy(workers))
                 while len(workers) < wanted:
                     workers.append(_Worker.start(self))
                 for worker in workers:
-                    if worker.ready and worker.busy_with is None and waiting:
-                        worker.give(waiting.popleft())
+                    if worker.ready and worker.busy_with is None:
+                        # When nobody is at work there is nobody to listen to, and time to wait.
+                        key = queue.take(patiently=not _busy(workers))
+                        if key is not None:
+                            worker.give(key)
                 for outcome in self._listen(parts, workers):
-                    yield outcome
-                    if isinstance(outcome, Finished) and outcome.stop and waiting:
-                        self.not_attempted = list(waiting)
-                        waiting.clear()
+                    if not queue.put_off(outcome):
+                        yield outcome
+                    if isinstance(outcome, Finished) and outcome.stop:
+                        queue.stop()
         finally:
             for worker in workers:
                 worker.stop()
                 if worker.busy_with is not None:  # the run was ended in the middle of it
-                    self._forget_identified(parts, worker.busy_with)
+                    self._forget_identified(parts, worker)
 
     def _listen(self, parts: Parts, workers: list[_Worker]) -> Iterator[Outcome]:
-        speaking = wait([worker.connection for worker in workers])
+        speaking = wait([worker.connection for worker in workers], timeout=_LOOK_EVERY)
         for worker in [worker for worker in workers if worker.connection in speaking]:
             try:
                 message = worker.connection.recv()
@@ -123,6 +136,7 @@ class Batch:
                 status, text = message
                 if status == "broken":
                     raise BatchError(text)
+                worker.owner = text
                 worker.ready = worker.served = True
             elif message == DONE:
                 worker.ready = True
@@ -144,27 +158,31 @@ class Batch:
                 "Look for the kernel's out-of-memory killer in the system log.",
             )
         item = parts.ledger.work_items(self.workspace, [key])[0]
+        if worker.owner is not None:
+            parts.ledger.release(item.accession_id, worker.owner)
         if item.state is State.DELIVERED:  # it died after its last commit
-            yield from process_accession(key, parts, run_id=self.run_id)
+            yield from process_accession(key, parts, self.options, run_id=self.run_id)
             return
         reason = (
             f"The worker process died ({how}). Look for the kernel's out-of-memory killer in the "
             "system log, then run the accession again."
         )
-        self._forget_identified(parts, key)
+        self._forget_identified(parts, worker)
         phase = {State.EXTRACTED: Phase.TRANSFORM, State.DEIDENTIFIED: Phase.DELIVER}
         parts.ledger.record_state(
             item.accession_id,
             State.FAILED,
             phase=phase.get(item.state, Phase.EXTRACT),
             reason=reason,
-            run_id=self.run_id,
+            by=Attempt(self.run_id, row_id=item.row_id),
         )
         yield Finished(key, Result.FAILED, reason)
 
-    def _forget_identified(self, parts: Parts, key: str) -> None:
+    def _forget_identified(self, parts: Parts, worker: _Worker) -> None:
         """Remove what a worker that is no more has left of an accession's identified files."""
-        item = parts.ledger.work_items(self.workspace, [key])[0]
+        item = parts.ledger.work_items(self.workspace, [worker.busy_with or ""])[0]
+        if worker.owner is not None:
+            parts.ledger.release(item.accession_id, worker.owner)
         with parts.interim.claim(self.workspace, item.accession_id) as room:
             room.discard_parts()
             if not self.settings.keep_interim_files:
@@ -195,6 +213,7 @@ class _Worker:
     connection: Connection[object, object]
     ready: bool = False  # for the next accession
     served: bool = False  # has been ready once
+    owner: str | None = None  # of its claims
     busy_with: str | None = None
 
     @classmethod
@@ -211,7 +230,9 @@ class _Worker:
             )
         connection: Connection[object, object] = Connection(ours.detach())
         with suppress(OSError):  # it died at once: `_listen` will notice
-            connection.send((batch.parts_factory, batch.settings, batch.workspace, batch.run_id))
+            connection.send(
+                (batch.parts_factory, batch.settings, batch.workspace, batch.run_id, batch.options)
+            )
         return cls(process, connection)
 
     def give(self, partition_key: str) -> None:

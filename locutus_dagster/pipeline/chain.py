@@ -1,35 +1,42 @@
 """One accession through every phase, depth first; errors are values.
 
 What belongs here: the order of the phases, where to resume, and what is deleted when. What does
-not: how one phase works (`extract.py`, `transform.py`, `deliver.py`), and many accessions at once
-(`batch.py`).
+not: whether anything is done at all (`deciding.py`), how one phase works (`extract.py`,
+`transform.py`, `deliver.py`), and many accessions at once (`batch.py`).
 
-The order that survives a crash at any instant: write under a temporary name, fsync, rename,
-verify, commit to the ledger, and only then delete what it was made from. A resume looks for the
-*next* artifact first, and trusts a file only if the ledger has its checksum.
+The order that survives a crash at any instant: write under a temporary name, rename, verify,
+commit to the ledger, and only then delete what it was made from. A resume looks for the *next*
+artifact first, and trusts a file only if the ledger has its checksum. Every commit depends on the
+claim that this worker has on the accession.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from locutus_dagster.durable_files import sha256_of
 from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.interim import Room
 from locutus_dagster.ledger import LedgerError, Phase, State
-from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord, WorkItem
+from locutus_dagster.ledger.claims import ClaimLostError
+from locutus_dagster.ledger.fingerprints import fingerprint_of
+from locutus_dagster.ledger.work import ArtifactRecord, Attempt, WorkItem
+from locutus_dagster.pipeline.deciding import Decision, Do, decide, look
 from locutus_dagster.pipeline.deid_report import summarise
-from locutus_dagster.pipeline.deliver import (
-    deliver,
-    delivered_subject,
-    delivery_fingerprint,
-    key_of,
+from locutus_dagster.pipeline.deliver import deliver
+from locutus_dagster.pipeline.extract import RAW, extract, find_one
+from locutus_dagster.pipeline.fingerprints import (
+    settings_fingerprint,
+    usable_key_ids,
+    zip_made_from,
 )
-from locutus_dagster.pipeline.extract import HOST, RAW, Ambiguous, Nothing, extract, find_one
+from locutus_dagster.pipeline.host import HOST
+from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import (
     Artifact,
     Finished,
@@ -40,29 +47,40 @@ from locutus_dagster.pipeline.outcomes import (
     Result,
 )
 from locutus_dagster.pipeline.parts import Parts
-from locutus_dagster.pipeline.transform import (
-    DEIDENTIFIED,
-    made_from,
-    transform,
-    usable_key_ids,
+from locutus_dagster.pipeline.resolving import Ambiguous, Dropped, Nothing, Waiting
+from locutus_dagster.pipeline.telling import (
+    disposed,
+    facts,
+    gate_facts,
+    receipt,
+    since,
+    summary,
 )
-from locutus_dagster.sources.base import SourceUnavailableError
+from locutus_dagster.pipeline.transform import DEIDENTIFIED, transform
+from locutus_dagster.pipeline.withdrawing import withdraw_superseded
+from locutus_dagster.settings import Reprocess
+from locutus_dagster.sources.base import FoundStudy, SourceUnavailableError
 from locutus_dagster.targets import TargetError
 
 __all__ = ["process_accession"]
 
-_PLACES_TOLD = 20
+_BUSY = "another run has it in hand"
+_NO_STUDY = "the source holds no study for it yet"
 
 
 def process_accession(
-    partition_key: str, parts: Parts, *, run_id: str | None = None
+    partition_key: str,
+    parts: Parts,
+    options: RunOptions | None = None,
+    *,
+    run_id: str | None = None,
 ) -> Iterator[Outcome]:
     """Take one accession as far as it will go; the last outcome is always a `Finished`.
 
     Nothing is raised for what concerns this accession alone: it is recorded, and said in the
     `Finished`.
     """
-    walk = _Walk(partition_key, parts, run_id)
+    walk = _Walk(partition_key, parts, options or RunOptions.of(parts.settings), run_id)
     try:
         yield from walk.run()
     except Exception as error:  # noqa: BLE001 - a fault in one accession must not end the batch
@@ -72,29 +90,75 @@ def process_accession(
 class _Walk:
     """One attempt at one accession: remembers the phase it is in, for whoever asks why."""
 
-    def __init__(self, partition_key: str, parts: Parts, run_id: str | None) -> None:
+    def __init__(
+        self, partition_key: str, parts: Parts, options: RunOptions, run_id: str | None
+    ) -> None:
         self.key = partition_key
         self.parts = parts
+        self.options = options
         self.ledger = parts.ledger
-        self.run_id = run_id
         self.phase = Phase.PREPARE
         self.item: WorkItem | None = None
+        self.by = Attempt(
+            run_id=run_id,
+            owner=parts.claimant.owner,
+            settings=settings_fingerprint(parts),
+            label=options.label,
+        )
 
     def run(self) -> Iterator[Outcome]:
         item = self._item()
-        with self.parts.interim.claim(self.parts.workspace, item.accession_id) as room:
-            # Another run may have finished it while this one waited for the room.
+        with self.parts.claimant.hold(item.accession_id) as held:
+            if not held:
+                yield Finished(self.key, Result.BUSY, _BUSY)
+                return
+            # Another run may have finished it before the claim was this one's.
             self.item = item = self._item()
+            self.by = replace(self.by, row_id=item.row_id)
+            found = look(item, self.parts, self.options)
+            yield from self._carry_out(item, decide(item, found, self.options))
+
+    def _carry_out(self, item: WorkItem, decision: Decision) -> Iterator[Outcome]:
+        match decision.do:
+            case Do.REFUSE:
+                yield Finished(self.key, Result.REFUSED, decision.why)
+            case Do.LEAVE:
+                yield Finished(self.key, Result.LEFT, decision.why)
+            case Do.CHANGED:
+                kinds = ",".join(kind.value for kind in decision.kinds)
+                if kinds != item.changed:
+                    self.ledger.note_changed(item.row_id, kinds)
+                yield Finished(self.key, Result.CHANGED, decision.why)
+            case Do.UNCHANGED:
+                yield from self._already_delivered(item, decision.why)
+            case Do.PROCESS | Do.AGAIN:
+                yield from self._in_its_room(item, decision)
+
+    def _in_its_room(self, item: WorkItem, decision: Decision) -> Iterator[Outcome]:
+        with self.parts.interim.claim(self.parts.workspace, item.accession_id) as room:
             room.discard_parts()
+            if decision.do is Do.AGAIN:
+                item = self._start_again(item, decision.why, room)
             try:
-                if item.state is State.DELIVERED:
-                    yield from self._already_delivered(item)
-                    self._delete(room.raw_zip, room.deidentified_zip)
-                else:
-                    yield from self._process(item, room)
+                yield from self._process(item, room)
             except BaseException:
                 self._forget_identified(item, room)
                 raise
+
+    def _start_again(self, item: WorkItem, why: str, room: Room) -> WorkItem:
+        mode = self.options.reprocess
+        self.ledger.request_reprocessing(
+            item.accession_id,
+            why,
+            retire=mode in (Reprocess.PRERETIRE, Reprocess.PRERETIRE_ONLY_CHANGED),
+            delete_record=mode is Reprocess.PREDELETE,
+            by=self.by,
+        )
+        self.parts.checkpoint("again:recorded")
+        room.raw_zip.unlink(missing_ok=True)
+        room.deidentified_zip.unlink(missing_ok=True)
+        self.item = self._item()
+        return self.item
 
     def _item(self) -> WorkItem:
         return self.ledger.work_items(self.parts.workspace, [self.key])[0]
@@ -106,9 +170,9 @@ class _Walk:
         report = self.ledger.deid_report(item.accession_id) if artifact else None
         if artifact is not None and report is not None and item.study_token:
             yield PhaseDone(self.key, Artifact.RAW, {"resumed": "from the de-identified zip"})
-            yield PhaseDone(self.key, Artifact.DEIDENTIFIED, _facts(artifact) | {"resumed": "yes"})
+            yield PhaseDone(self.key, Artifact.DEIDENTIFIED, facts(artifact) | {"resumed": "yes"})
             found = summarise(report)
-            gate = _gate_facts(found.searched, found.residue, found.places)
+            gate = gate_facts(found.searched, found.residue, found.places)
             yield GateChecked(self.key, not found.residue, metadata=gate | {"resumed": "yes"})
             token = item.study_token
         else:
@@ -127,59 +191,57 @@ class _Walk:
         self.phase = Phase.EXTRACT
         started = time.perf_counter()
         raw = self._resumable(item, RAW, room.raw_zip)
-        if raw is not None:
+        if raw is not None and raw.made_from is not None:
             room.reserve(2 * raw.size)
-            yield PhaseDone(self.key, Artifact.RAW, _facts(raw) | {"resumed": "yes"})
+            yield PhaseDone(self.key, Artifact.RAW, facts(raw) | {"resumed": "yes"})
             return raw
         study = find_one(item, self.parts)
-        if isinstance(study, Nothing):
-            self._record(item, State.PENDING)
+        if not isinstance(study, FoundStudy):
+            yield self._no_study(item, study)
             self._forget_identified(item, room)
-            yield Finished(self.key, Result.PENDING, "the source holds no study for it yet")
             return None
-        if isinstance(study, Ambiguous):
-            reason = f"the source holds {study.studies} studies for this accession"
-            self._record(item, State.AMBIGUOUS, reason)
-            self._forget_identified(item, room)
-            yield Finished(self.key, Result.FAILED, f"ERROR_MULTIPLE_CHANGE_UUIDS: {reason}")
-            return None
-        raw = extract(item, study, room, self.parts, self.run_id)
-        yield PhaseDone(self.key, Artifact.RAW, _facts(raw) | _since(started, study.size))
+        raw = extract(item, study, room, self.parts, self.by)
+        yield PhaseDone(self.key, Artifact.RAW, facts(raw) | since(started, study.size))
         return raw
+
+    def _no_study(self, item: WorkItem, why: Nothing | Ambiguous | Waiting | Dropped) -> Finished:
+        match why:
+            case Ambiguous():
+                reason = f"the source holds {why.studies} studies for this accession"
+                self._record(item, State.AMBIGUOUS, reason)
+                return Finished(self.key, Result.FAILED, f"ERROR_MULTIPLE_CHANGE_UUIDS: {reason}")
+            case Waiting():
+                reason = f"radiology has been asked to act ({why.command.value})"
+                self._record(item, State.WAITING, reason)
+                return Finished(self.key, Result.PENDING, reason)
+            case Dropped():
+                reason = "a person has decided that its studies are not used"
+                self._record(item, State.DROPPED, reason)
+                return Finished(self.key, Result.LEFT, reason)
+            case _:
+                self._record(item, State.PENDING)
+                return Finished(self.key, Result.PENDING, _NO_STUDY)
 
     def _transform(
         self, item: WorkItem, raw: ArtifactRecord, room: Room
     ) -> Generator[Outcome, None, tuple[ArtifactRecord, str] | None]:
         self.phase = Phase.TRANSFORM
         started = time.perf_counter()
-        made = transform(item, raw, room, self.parts, self.run_id)
+        made = transform(item, raw, room, self.parts, self.by)
         found = made.disposition
         residue = len({hit.instance for hit in found.residue})
-        facts = _gate_facts(
+        searched = gate_facts(
             found.delivered + residue, residue, sorted({hit.place for hit in found.residue})
         )
-        yield GateChecked(self.key, found.clean, made.artifact is not None, facts)
+        yield GateChecked(self.key, found.clean, made.artifact is not None, searched)
         if made.artifact is None:
             self._forget_identified(item, room)
             yield Finished(self.key, Result.FAILED, made.blocked)
             return None
-        withheld: Metadata = {
-            f"withheld: {reason}": count
-            for reason, count in sorted(found.withheld_by_reason.items())
-        }
         yield PhaseDone(
             self.key,
             Artifact.DEIDENTIFIED,
-            _facts(made.artifact)
-            | {
-                "instances withheld": found.withheld,
-                "study UID (pseudonym)": found.study_uid,
-                "policy": self.parts.policy.name,
-                "policy fingerprint": found.policy_fingerprint,
-                "key identifier": found.key_id,
-            }
-            | withheld
-            | _since(started, found.size_in),
+            facts(made.artifact) | disposed(found, self.parts) | since(started, found.size_in),
         )
         return made.artifact, found.study_token
 
@@ -188,51 +250,45 @@ class _Walk:
     ) -> Iterator[Outcome]:
         self.phase = Phase.DELIVER
         started = time.perf_counter()
-        record = deliver(item, artifact, token, room, self.parts, self.run_id)
+        record = deliver(
+            item, artifact, token, room, self.parts, self.by, withdraw=self.options.withdraw
+        )
         self._delete(room.raw_zip, room.deidentified_zip)
         self.parts.checkpoint("deliver:cleared")
-        spent = _since(started, record.size)
+        spent = since(started, record.size)
         now = self._item()
-        yield PhaseDone(self.key, Artifact.DELIVERED, _receipt(record, now) | spent)
-        yield PhaseDone(self.key, Artifact.SUMMARY, self._summary(now))
-        yield Finished(self.key, Result.DELIVERED)
+        yield PhaseDone(self.key, Artifact.DELIVERED, receipt(record, now) | spent)
+        yield PhaseDone(self.key, Artifact.SUMMARY, summary(now, self.parts))
+        kept = withdraw_superseded(item.accession_id, self.parts)
+        yield Finished(self.key, Result.DELIVERED, kept)
 
     # -- what was done before --------------------------------------------------------------
 
-    def _already_delivered(self, item: WorkItem) -> Iterator[Outcome]:
+    def _already_delivered(self, item: WorkItem, why: str) -> Iterator[Outcome]:
+        """Report what is done, and make up for what a crash has kept a run from doing after it."""
         self.phase = Phase.DELIVER
-        before = self.ledger.deliveries(item.accession_id)
-        if not self._same_as(item, before):
-            yield Finished(
-                self.key,
-                Result.CHANGED,
-                "delivered before from other manifest attributes or settings; that delivery stands",
-            )
-            return
+        if item.changed:
+            self.ledger.note_changed(item.row_id, "")
+        if self.parts.interim.folder(self.parts.workspace, item.accession_id).exists():
+            with self.parts.interim.claim(self.parts.workspace, item.accession_id) as room:
+                room.discard_parts()
+                self._delete(room.raw_zip, room.deidentified_zip)
+        kept = withdraw_superseded(item.accession_id, self.parts)
         earlier: Metadata = {"delivered before": "yes, from the same attributes and settings"}
+        last = self.ledger.standing(item.accession_id)[-1]
         yield PhaseDone(self.key, Artifact.RAW, earlier)
         yield PhaseDone(self.key, Artifact.DEIDENTIFIED, earlier)
-        yield PhaseDone(self.key, Artifact.DELIVERED, _receipt(before[-1], item) | earlier)
-        yield PhaseDone(self.key, Artifact.SUMMARY, self._summary(item) | earlier)
-        yield Finished(self.key, Result.UNCHANGED)
-
-    def _same_as(self, item: WorkItem, before: list[DeliveryRecord]) -> bool:
-        if not before or item.source_fingerprint is None or item.study_token is None:
-            return False
-        uri = self.parts.target.uri(key_of(item, item.study_token, self.parts))
-        # A key that has been rotated since is as good: the delivery stands.
-        return before[-1].fingerprint in {
-            delivery_fingerprint(made_from(item.source_fingerprint, item, self.parts, key_id), uri)
-            for key_id in usable_key_ids(self.parts)
-        }
+        yield PhaseDone(self.key, Artifact.DELIVERED, receipt(last, item) | earlier)
+        yield PhaseDone(self.key, Artifact.SUMMARY, summary(item, self.parts) | earlier)
+        yield Finished(self.key, Result.UNCHANGED, "; ".join(filter(None, (why, kept))))
 
     def _resumable_deidentified(self, item: WorkItem, room: Room) -> ArtifactRecord | None:
         record = self._resumable(item, DEIDENTIFIED, room.deidentified_zip)
         if record is None or item.source_fingerprint is None:
             return None
         current = usable_key_ids(self.parts)[-1]
-        wanted = made_from(item.source_fingerprint, item, self.parts, current)
-        return record if record.fingerprint == wanted else None
+        wanted = zip_made_from(item.source_fingerprint, item, self.parts, current)
+        return record if record.fingerprint == fingerprint_of(wanted) else None
 
     def _resumable(self, item: WorkItem, kind: str, path: Path) -> ArtifactRecord | None:
         """The ledger's record of an artifact, if the file is there and is that file."""
@@ -240,19 +296,6 @@ class _Walk:
         if record is None or record.host != HOST or record.path != str(path) or not path.exists():
             return None
         return record if sha256_of(path) == (record.sha256, record.size) else None
-
-    def _summary(self, item: WorkItem) -> Metadata:
-        return {
-            "status": "PROCESSED",
-            "subject": delivered_subject(item, self.parts),
-            "imaging type": item.imaging_type,
-            "age at imaging (days)": item.age,
-            "anatomical position": item.anatomical_position,
-            "instances found": item.instances or 0,
-            "instances delivered": item.delivered or 0,
-            "instances withheld": item.withheld or 0,
-            "study UID (pseudonym)": item.study_uid or "",
-        }
 
     # -- clearing up -----------------------------------------------------------------------
 
@@ -275,18 +318,25 @@ class _Walk:
 
     def _record(self, item: WorkItem, state: State, reason: str = "") -> None:
         self.ledger.record_state(
-            item.accession_id, state, phase=self.phase, reason=reason, run_id=self.run_id
+            item.accession_id, state, phase=self.phase, reason=reason, by=self.by
         )
 
     def fail(self, error: Exception) -> Finished:
         """Record the failure and say it; nothing but the reason leaves this place."""
+        if isinstance(error, ClaimLostError):
+            return Finished(self.key, Result.BUSY, error.message)
         reason = _reason(error, self.parts)
         stop = isinstance(error, SourceUnavailableError | LedgerError)
         if isinstance(error, TargetError):
             stop = not _usable(self.parts)
-        if self.item is not None and self.item.state is not State.DELIVERED:
+        if self.item is not None:
             try:
-                self._record(self.item, State.FAILED, reason)
+                # The claim has been given back on the way here: another run may have taken it.
+                with self.parts.claimant.hold(self.item.accession_id) as held:
+                    if not held:
+                        return Finished(self.key, Result.BUSY, _BUSY)
+                    if self._item().state not in (State.DELIVERED, State.RECALLED):
+                        self._record(self.item, State.FAILED, reason)
             except LedgerError as unrecorded:
                 return Finished(self.key, Result.FAILED, f"{reason} ({unrecorded.message})", True)
         return Finished(self.key, Result.FAILED, reason, stop)
@@ -310,36 +360,3 @@ def _usable(parts: Parts) -> bool:
     except TargetError:
         return False
     return True
-
-
-def _since(started: float, size: int) -> Metadata:
-    seconds = time.perf_counter() - started
-    return {
-        "seconds": round(seconds, 3),
-        "MB per second": round(size / 1e6 / max(seconds, 1e-6), 1),
-    }
-
-
-def _facts(record: ArtifactRecord) -> Metadata:
-    return {"instances": record.instances, "bytes": record.size, "sha256": record.sha256}
-
-
-def _gate_facts(searched: int, residue: int, places: Sequence[str]) -> Metadata:
-    facts: Metadata = {
-        "instances searched": searched,
-        "instances withheld for residue": residue,
-    }
-    if places:
-        facts["places"] = ", ".join(places[:_PLACES_TOLD])
-    return facts
-
-
-def _receipt(record: DeliveryRecord, item: WorkItem) -> Metadata:
-    return {
-        "study UID (pseudonym)": item.study_uid or "",
-        "instances": record.instances,
-        "bytes": record.size,
-        "sha256": record.sha256,
-        "target": record.target,
-        "uri": record.uri,
-    }

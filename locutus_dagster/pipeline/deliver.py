@@ -6,26 +6,19 @@ not: how a target stores (`targets/`).
 
 from __future__ import annotations
 
-from locutus_dagster.deid.study import check_subject_id
 from locutus_dagster.interim import Room
-from locutus_dagster.ledger.work import ArtifactRecord, DeliveryRecord, WorkItem, digest
+from locutus_dagster.ledger.claims import ClaimLostError
+from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
+from locutus_dagster.ledger.work import ArtifactRecord, Attempt, DeliveryRecord, WorkItem
 from locutus_dagster.pipeline.extract import RAW
+from locutus_dagster.pipeline.fingerprints import delivered_subject, delivery_made_from
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
 from locutus_dagster.targets import TargetError, delivery_key
 
-__all__ = ["deliver", "delivered_subject", "delivery_fingerprint", "key_of"]
+__all__ = ["SUPERSEDED", "deliver", "key_of"]
 
-
-def delivered_subject(item: WorkItem, parts: Parts) -> str:
-    """The research identity that the delivered files carry: with the policy's preface.
-
-    The delivery's path carries the same one, so that a folder is called as the patient in it.
-
-    Raises:
-        DeidError: it cannot stand in Patient ID and Patient's Name.
-    """
-    return check_subject_id(parts.policy.settings.subject_preface + item.subject_id)
+SUPERSEDED = "superseded by a later delivery"
 
 
 def key_of(item: WorkItem, study_token: str, parts: Parts) -> str:
@@ -52,23 +45,24 @@ def key_of(item: WorkItem, study_token: str, parts: Parts) -> str:
     return key
 
 
-def delivery_fingerprint(deidentified_fingerprint: str, uri: str) -> str:
-    """What a delivery was made from and where it went."""
-    return digest(deidentified_fingerprint, uri)
-
-
 def deliver(
     item: WorkItem,
     artifact: ArtifactRecord,
     study_token: str,
     room: Room,
     parts: Parts,
-    run_id: str | None,
+    by: Attempt,
+    *,
+    withdraw: bool = False,
 ) -> DeliveryRecord:
     """Put `deidentified.zip` into the target and record its receipt.
 
+    Args:
+        withdraw: what is superseded by it is to be removed from the target.
+
     Raises:
         TargetError: the target did not confirm it, or another accession lies there.
+        ClaimLostError: another worker has taken the accession over.
     """
     key = key_of(item, study_token, parts)
     uri = parts.target.uri(key)
@@ -77,17 +71,28 @@ def deliver(
             "Another accession of this study has been delivered to the same place.",
             "The source holds one study under two accession numbers: withdraw one of the rows.",
         )
+    if by.owner is not None and not parts.ledger.holds(item.accession_id, by.owner):
+        raise ClaimLostError
     receipt = parts.target.put(room.deidentified_zip, key, sha256=artifact.sha256)
     parts.checkpoint("deliver:put")
+    made = artifact.made_from or {}
+    made_from = delivery_made_from(made[Kind.SOURCE.value], item, parts, made[Kind.KEY.value])
     record = DeliveryRecord(
         target=parts.target.name,
         uri=receipt.uri,
         sha256=receipt.sha256,
         size=receipt.size,
         instances=artifact.instances,
-        fingerprint=delivery_fingerprint(artifact.fingerprint, receipt.uri),
+        fingerprint=fingerprint_of(made_from),
+        made_from=made_from,
+        row_id=item.row_id,
     )
-    spent = () if parts.settings.keep_interim_files else (RAW, DEIDENTIFIED)
-    parts.ledger.record_delivered(item.accession_id, record, spent=spent, run_id=run_id)
+    parts.ledger.record_delivered(
+        item.accession_id,
+        record,
+        spent=() if parts.settings.keep_interim_files else (RAW, DEIDENTIFIED),
+        withdraw=SUPERSEDED if withdraw else "",
+        by=by,
+    )
     parts.checkpoint("deliver:recorded")
     return record

@@ -6,51 +6,34 @@ source it is (`sources/`), or what is done with it next.
 
 from __future__ import annotations
 
-import socket
-from dataclasses import dataclass
-
 from locutus_dagster.durable_files import atomic_file, sha256_of
 from locutus_dagster.interim import RawZipWriter, Room
-from locutus_dagster.ledger.work import ArtifactRecord, WorkItem
+from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
+from locutus_dagster.ledger.work import ArtifactRecord, Attempt, WorkItem
+from locutus_dagster.pipeline.host import HOST
 from locutus_dagster.pipeline.parts import Parts
+from locutus_dagster.pipeline.resolving import Settled, settle
 from locutus_dagster.sources.base import FoundStudy, StudyIncompleteError
 
-__all__ = ["HOST", "RAW", "Ambiguous", "Nothing", "extract", "find_one"]
+__all__ = ["RAW", "extract", "find_one"]
 
 RAW = "raw"
-HOST = socket.gethostname()
 # Beside the instances themselves: zip directory, member headers, file system blocks.
 _OVERHEAD = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Nothing:
-    """The source holds no study for the accession (yet)."""
-
-
-@dataclass(frozen=True)
-class Ambiguous:
-    """The source holds several; never merged, never guessed."""
-
-    studies: int
-
-
-def find_one(item: WorkItem, parts: Parts) -> FoundStudy | Nothing | Ambiguous:
-    """Ask the source for the accession's study.
+def find_one(item: WorkItem, parts: Parts) -> Settled:
+    """Ask the source for the accession's study, and settle which one it is.
 
     Raises:
         SourceError: the source cannot be asked.
     """
     found = parts.source.find(item.accession_number)
-    if not found:
-        return Nothing()
-    if len(found) > 1:
-        return Ambiguous(len(found))
-    return found[0]
+    return settle(found, parts.ledger.resolution(item.accession_id))
 
 
 def extract(
-    item: WorkItem, study: FoundStudy, room: Room, parts: Parts, run_id: str | None
+    item: WorkItem, study: FoundStudy, room: Room, parts: Parts, by: Attempt
 ) -> ArtifactRecord:
     """Download the study into `raw.zip`, verify it, and record it.
 
@@ -72,11 +55,23 @@ def extract(
         )
     parts.checkpoint("extract:renamed")
     sha256, size = sha256_of(room.raw_zip)
+    made_from = {Kind.SOURCE.value: receipt.fingerprint}
     record = ArtifactRecord(
-        RAW, HOST, str(room.raw_zip), sha256, size, receipt.instances, receipt.fingerprint
+        RAW,
+        HOST,
+        str(room.raw_zip),
+        sha256,
+        size,
+        receipt.instances,
+        fingerprint_of(made_from),
+        made_from,
     )
     parts.ledger.record_extracted(
-        item.accession_id, record, source_study=study.source_id, run_id=run_id
+        item.accession_id,
+        record,
+        source_study=study.source_id,
+        source_fingerprint=receipt.fingerprint,
+        by=by,
     )
     parts.checkpoint("extract:recorded")
     return record

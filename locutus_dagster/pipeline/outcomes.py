@@ -30,6 +30,9 @@ class Result(str, Enum):
     UNCHANGED = "unchanged"  # delivered before, from the same attributes and settings
     CHANGED = "changed"  # delivered before, from others; not processed again unasked
     PENDING = "pending"
+    LEFT = "left"  # as it stands: resuming is switched off, or a person dropped its studies
+    REFUSED = "refused"  # recalled
+    BUSY = "busy"  # another worker has it in hand; the batch comes back to it
     FAILED = "failed"
 
 

@@ -16,6 +16,8 @@ from locutus_dagster.deid import Policy, Pseudonyms
 from locutus_dagster.deid.identities.keys import KeyRing
 from locutus_dagster.interim import InterimStore
 from locutus_dagster.ledger import Ledger
+from locutus_dagster.pipeline.claiming import Claimant
+from locutus_dagster.pipeline.host import new_owner
 from locutus_dagster.pipeline.workspace_policy import workspace_policy
 from locutus_dagster.pipeline.workspace_secret import load_keys
 from locutus_dagster.secret_refs import resolve_secret
@@ -37,6 +39,7 @@ class Parts:
     Attributes:
         checkpoint: called with the name of each place where the chain has just committed,
             renamed or deleted something; tests end the process there.
+        claimant: what this process has in hand.
     """
 
     settings: Settings
@@ -49,6 +52,10 @@ class Parts:
     keys: KeyRing
     secret_created: bool = False
     checkpoint: Callable[[str], None] = field(default=_carry_on)
+    claimant: Claimant = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.claimant = Claimant(self.ledger, new_owner(), self.settings.run.lease)
 
     @property
     def workspace_settings(self) -> WorkspaceSettings:
@@ -72,6 +79,7 @@ class Parts:
 
     def close(self) -> None:
         """Return connections."""
+        self.claimant.close()
         self.source.close()
         self.ledger.close()
 

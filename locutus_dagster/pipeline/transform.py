@@ -9,16 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from locutus_dagster.deid import StudyDisposition, deidentify_study
-from locutus_dagster.deid.study import FRESH
 from locutus_dagster.durable_files import atomic_file, sha256_of
 from locutus_dagster.interim import Room
 from locutus_dagster.ledger import Phase
-from locutus_dagster.ledger.work import ArtifactRecord, DispositionCount, WorkItem, digest
+from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
+from locutus_dagster.ledger.work import ArtifactRecord, Attempt, DispositionCount, WorkItem
 from locutus_dagster.pipeline.deid_report import report_record
-from locutus_dagster.pipeline.extract import HOST, RAW
+from locutus_dagster.pipeline.extract import RAW
+from locutus_dagster.pipeline.fingerprints import zip_made_from
+from locutus_dagster.pipeline.host import HOST
 from locutus_dagster.pipeline.parts import Parts
 
-__all__ = ["DEIDENTIFIED", "Transformed", "made_from", "transform", "usable_key_ids"]
+__all__ = ["DEIDENTIFIED", "Transformed", "transform"]
 
 DEIDENTIFIED = "deidentified"
 _PLACES_NAMED = 5
@@ -37,25 +39,8 @@ class Transformed:
     blocked: str = ""
 
 
-def made_from(source_fingerprint: str, item: WorkItem, parts: Parts, key_id: str) -> str:
-    """The fingerprint of a de-identified zip: what it is made from, with the policy at hand."""
-    return digest(source_fingerprint, item.subject_id, parts.policy.fingerprint, key_id)
-
-
-def usable_key_ids(parts: Parts) -> tuple[str, ...]:
-    """The names of the keys that a finished delivery may have been made with, the current one last.
-
-    Under a policy that asks for fresh identities the workspace's keys have no part in it, and two
-    runs over one study differ: a fingerprint then says what a zip was made from and not which bytes
-    it holds. That is said by the checksum in the ledger alone.
-    """
-    if parts.policy.settings.identities == FRESH:
-        return (FRESH,)
-    return parts.keys.key_ids
-
-
 def transform(
-    item: WorkItem, raw: ArtifactRecord, room: Room, parts: Parts, run_id: str | None
+    item: WorkItem, raw: ArtifactRecord, room: Room, parts: Parts, by: Attempt
 ) -> Transformed:
     """De-identify `raw.zip` into `deidentified.zip`, and record it with its report.
 
@@ -94,10 +79,12 @@ def transform(
             report,
             phase=Phase.TRANSFORM,
             reason=blocked,
-            run_id=run_id,
+            by=by,
         )
         return Transformed(disposition, None, blocked)
     sha256, size = sha256_of(room.deidentified_zip)
+    source = (raw.made_from or {})[Kind.SOURCE.value]
+    made_from = zip_made_from(source, item, parts, disposition.key_id)
     artifact = ArtifactRecord(
         DEIDENTIFIED,
         HOST,
@@ -105,7 +92,8 @@ def transform(
         sha256,
         size,
         disposition.delivered,
-        made_from(raw.fingerprint, item, parts, disposition.key_id),
+        fingerprint_of(made_from),
+        made_from,
     )
     parts.ledger.record_deidentified(
         item.accession_id,
@@ -115,7 +103,7 @@ def transform(
         study_uid=disposition.study_uid,
         study_token=disposition.study_token,
         spent=() if parts.settings.keep_interim_files else (RAW,),
-        run_id=run_id,
+        by=by,
     )
     parts.checkpoint("transform:recorded")
     return Transformed(disposition, artifact)

@@ -35,7 +35,7 @@ def main(descriptor: int) -> None:
 
 
 def _serve(connection: Connection[Any, Any]) -> None:
-    factory_name, settings, workspace, run_id = connection.recv()
+    factory_name, settings, workspace, run_id, options = connection.recv()
     # Imported here, so that the parent's connection is up before the slower imports start.
     from locutus_dagster.pipeline.chain import process_accession
     from locutus_dagster.pipeline.parts import factory_named
@@ -46,10 +46,10 @@ def _serve(connection: Connection[Any, Any]) -> None:
         message = str(error) if isinstance(error, LocutusError) else describe_unexpected(error)
         connection.send(("broken", message))
         return
-    connection.send(("ready", ""))
+    connection.send(("ready", parts.claimant.owner))
     while True:
         partition_key = connection.recv()
-        for outcome in process_accession(partition_key, parts, run_id=run_id):
+        for outcome in process_accession(partition_key, parts, options, run_id=run_id):
             connection.send(outcome)
         connection.send(DONE)
 

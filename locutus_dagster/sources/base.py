@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from locutus_dagster.errors import LocutusError
@@ -21,6 +22,7 @@ __all__ = [
     "SourceUnavailableError",
     "StudyChangedError",
     "StudyIncompleteError",
+    "StudyOverview",
     "StudySource",
 ]
 
@@ -51,12 +53,37 @@ class FoundStudy:
         size: their size in bytes, as far as the source knows it; an upper estimate for scratch.
         fingerprint: hex digest over the instances' identities and sizes (or the source's change
             markers); equal fingerprints mean an unchanged study.
+        changed_at: when the source last took something in for it, as far as the source knows.
     """
 
     source_id: str = field(repr=False)
     instances: int
     size: int
     fingerprint: str
+    changed_at: datetime | None = None
+
+    @property
+    def version(self) -> str:
+        """What tells this state of the study from one that was deleted and sent anew."""
+        changed = self.changed_at.isoformat() if self.changed_at else ""
+        return f"{self.fingerprint}@{changed}"
+
+
+@dataclass(frozen=True)
+class StudyOverview:
+    """What a study consists of, found out without fetching it.
+
+    Attributes:
+        series: number of series.
+        kinds: (SOP class UID, modality) -> number of instances; a SOP class that the source does
+            not tell is "".
+        patients: a short digest of each different Patient ID in the study, sorted; it serves to
+            tell patients apart within one answer and is neither stored nor shown.
+    """
+
+    series: int
+    kinds: dict[tuple[str, str], int]
+    patients: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -105,6 +132,14 @@ class StudySource(Protocol):
         Returns an empty list when there is none.
 
         Raises:
+            SourceUnavailableError: the source cannot be asked at all.
+        """
+
+    def overview(self, study: FoundStudy) -> StudyOverview:
+        """Look what a study consists of; nothing of it is fetched.
+
+        Raises:
+            StudyChangedError: the study is no longer there.
             SourceUnavailableError: the source cannot be asked at all.
         """
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from locutus_dagster.errors import LocutusError
 
-__all__ = ["Receipt", "Target", "TargetError"]
+__all__ = ["Receipt", "Target", "TargetError", "Withdrawal"]
 
 
 class TargetError(LocutusError):
@@ -28,12 +28,25 @@ class Receipt:
     size: int
 
 
+@dataclass(frozen=True)
+class Withdrawal:
+    """What was removed from a target. `size` is in bytes, 0 when nothing was there any more."""
+
+    uri: str
+    removed: bool
+    size: int
+
+
 class Target(Protocol):
     """A place that takes one object for each accession."""
 
     @property
     def name(self) -> str:
         """The target's name in the ledger."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, as part of the target's fingerprint; no secret."""
 
     def check(self) -> None:
         """Raise `TargetError` unless deliveries can be made at this moment."""
@@ -49,6 +62,26 @@ class Target(Protocol):
         Raises:
             TargetError: it was not delivered.
         """
+
+    def holds(self, uri: str, *, size: int) -> bool:
+        """Whether a delivery of that many bytes still lies at `uri`; its bytes are not read.
+
+        Raises:
+            TargetError: the target cannot be asked.
+        """
+
+    def withdraw(self, uri: str) -> Withdrawal:
+        """Remove a delivery and confirm that it is gone; harmless when it is gone already.
+
+        Folders that become empty by it are removed too: their names say who was delivered.
+
+        Raises:
+            TargetError: it is still there, `uri` does not lie on this target, or the target as a
+                whole cannot be asked.
+        """
+
+    def free_bytes(self) -> int | None:
+        """What the target still has room for, None where that is not known."""
 
     def open(self, uri: str) -> BinaryIO:
         """Read a delivery.

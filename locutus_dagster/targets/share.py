@@ -14,7 +14,7 @@ from typing import BinaryIO
 from urllib.parse import unquote
 
 from locutus_dagster.durable_files import PART_SUFFIX, sha256_of, sync_folder
-from locutus_dagster.targets.base import Receipt, TargetError
+from locutus_dagster.targets.base import Receipt, TargetError, Withdrawal
 
 __all__ = ["ShareTarget"]
 
@@ -31,6 +31,11 @@ class ShareTarget:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
+
+    @property
+    def place(self) -> str:
+        """The root."""
+        return str(self.root)
 
     def check(self) -> None:
         """Raise `TargetError` unless the root exists and may be written."""
@@ -81,11 +86,50 @@ class ShareTarget:
                 part.unlink()
         return Receipt(self.uri(key), found, size)
 
+    def holds(self, uri: str, *, size: int) -> bool:
+        """Whether a file of that size lies there."""
+        try:
+            return self._local(uri).stat().st_size == size
+        except FileNotFoundError:
+            if not self.root.is_dir():
+                self.check()
+            return False
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def withdraw(self, uri: str) -> Withdrawal:
+        """Remove the file, and the folders that become empty by it."""
+        path = self._local(uri)
+        if not self.root.is_dir():
+            self.check()
+        try:
+            size = path.stat().st_size
+            path.unlink()
+            sync_folder(path.parent)
+            removed = True
+        except FileNotFoundError:
+            size, removed = 0, False
+        except OSError as error:
+            raise self._refused(error) from None
+        for folder in path.parents:
+            if folder == self.root:
+                break
+            try:
+                folder.rmdir()
+            except OSError:  # something else lies there, or it is gone
+                break
+        return Withdrawal(uri, removed, size)
+
+    def free_bytes(self) -> int | None:
+        """What the file system under the root has room for."""
+        try:
+            return shutil.disk_usage(self.root).free
+        except OSError:
+            return None
+
     def open(self, uri: str) -> BinaryIO:
         """Open a delivery for reading."""
-        path = Path(unquote(uri.removeprefix("file://")))
-        if self.root not in path.parents or ".." in path.parts:
-            raise TargetError("That delivery does not lie on this share.", f"It holds {self.root}.")
+        path = self._local(uri)
         try:
             return path.open("rb")
         except OSError as error:
@@ -93,6 +137,12 @@ class ShareTarget:
                 f"The delivery cannot be read from {self.root} ({error.strerror}).",
                 "It may have been moved or withdrawn; the ledger still has its checksum.",
             ) from None
+
+    def _local(self, uri: str) -> Path:
+        path = Path(unquote(uri.removeprefix("file://")))
+        if self.root not in path.parents or ".." in path.parts:
+            raise TargetError("That delivery does not lie on this share.", f"It holds {self.root}.")
+        return path
 
     def _path(self, key: str) -> Path:
         path = (self.root / key).absolute()

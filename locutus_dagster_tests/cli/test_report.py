@@ -56,7 +56,9 @@ def item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkItem:
     (home / "locutus.yaml").write_text(text, encoding="utf-8")
     ledger = Ledger.open(load_settings().ledger_address)
     first, _ = add_items(ledger, ACCESSION, "ACC2", name="batch", workspace="default")
-    ledger.record_extracted(first.accession_id, artifact(), source_study="handle")
+    ledger.record_extracted(
+        first.accession_id, artifact(), source_study="handle", source_fingerprint="2" * 64
+    )
     ledger.record_deidentified(
         first.accession_id,
         artifact("deidentified"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.states import TRANSITIONS, IllegalTransitionError, status
+from locutus_dagster.ledger.work import Attempt
 from locutus_dagster_tests.ledger.processes import Wait, at_once
 from locutus_dagster_tests.ledger.rows import LEGAL_WALK, accession, add_items, history
 
@@ -56,7 +57,7 @@ def test_an_illegal_transition_raises_and_changes_nothing(
 ) -> None:
     (item,) = add_items(ledger, "ACC1")
     for state in WAY_TO[before]:
-        ledger.record_state(item.accession_id, state, reason="as it was", run_id="first")
+        ledger.record_state(item.accession_id, state, reason="as it was", by=Attempt("first"))
     untouched = accession(ledger, item.accession_id)
     events = history(ledger, item.accession_id)
     with pytest.raises(IllegalTransitionError, match=f"from {before.value} to {after.value}"):
@@ -65,7 +66,7 @@ def test_an_illegal_transition_raises_and_changes_nothing(
             after,
             phase=5,
             reason="new",
-            run_id="second",
+            by=Attempt("second"),
             values={"instances": 9},
         )
     found = accession(ledger, item.accession_id)
@@ -82,7 +83,7 @@ def test_a_change_of_state_sets_its_columns_and_appends_one_event(ledger: Ledger
         State.FAILED,
         phase=3,
         reason="the source was gone",
-        run_id="run-1",
+        by=Attempt("run-1"),
         values={"instances": 7},
     )
     found = accession(ledger, one.accession_id)
@@ -98,8 +99,8 @@ def test_a_change_of_state_sets_its_columns_and_appends_one_event(ledger: Ledger
 
 def test_a_later_state_clears_the_failure_before_it(ledger: Ledger) -> None:
     (item,) = add_items(ledger, "ACC1")
-    ledger.record_state(item.accession_id, State.FAILED, phase=3, reason="gone", run_id="one")
-    ledger.record_state(item.accession_id, State.PENDING, run_id="two")
+    ledger.record_state(item.accession_id, State.FAILED, phase=3, reason="gone", by=Attempt("one"))
+    ledger.record_state(item.accession_id, State.PENDING, by=Attempt("two"))
     found = accession(ledger, item.accession_id)
     assert (found.phase, found.reason, found.run_id) == (None, "", "two")
 

@@ -10,7 +10,7 @@ import pytest
 from locutus_dagster.ledger import Ledger, LedgerError, State
 from locutus_dagster.ledger.schema import Artifact
 from locutus_dagster.ledger.states import IllegalTransitionError
-from locutus_dagster.ledger.work import DispositionCount, ReportRecord, WorkItem, digest
+from locutus_dagster.ledger.work import Attempt, DispositionCount, ReportRecord, WorkItem, digest
 from locutus_dagster_tests.ledger.rows import (
     LEGAL_WALK,
     accession,
@@ -32,7 +32,13 @@ def item(ledger: Ledger) -> WorkItem:
 
 
 def extract(ledger: Ledger, item: WorkItem) -> None:
-    ledger.record_extracted(item.accession_id, artifact(), source_study="handle", run_id="run-1")
+    ledger.record_extracted(
+        item.accession_id,
+        artifact(),
+        source_study="handle",
+        source_fingerprint="2" * 64,
+        by=Attempt("run-1"),
+    )
 
 
 def deidentify(
@@ -45,7 +51,7 @@ def deidentify(
         report(**of_report),
         study_uid="2.25.1",
         study_token="token",
-        run_id="run-2",
+        by=Attempt("run-2"),
     )
 
 
@@ -161,7 +167,7 @@ def test_a_blocked_result_is_a_failure_that_delivers_nothing(
 def test_a_delivery_sets_the_state_and_is_kept(ledger: Ledger, item: WorkItem) -> None:
     extract(ledger, item)
     deidentify(ledger, item, CT)
-    ledger.record_delivered(item.accession_id, delivery(), run_id="run-3")
+    ledger.record_delivered(item.accession_id, delivery(), by=Attempt("run-3"))
     assert ledger.state_of(item.accession_id) is State.DELIVERED
     assert ledger.deliveries(item.accession_id) == [delivery()]
     assert accession(ledger, item.accession_id).run_id == "run-3"
@@ -188,7 +194,9 @@ def test_a_second_extraction_replaces_the_artifact_of_the_first(
 ) -> None:
     extract(ledger, item)
     newer = artifact(sha256="9" * 64)
-    ledger.record_extracted(item.accession_id, newer, source_study="handle")
+    ledger.record_extracted(
+        item.accession_id, newer, source_study="handle", source_fingerprint="2" * 64
+    )
     assert ledger.artifact(item.accession_id, "raw") == newer
     ledger.record_deleted(item.accession_id, "raw")
     assert ledger.artifact(item.accession_id, "raw") is None
@@ -309,8 +317,8 @@ def test_a_manifest_s_states_are_counted_over_its_own_rows(ledger: Ledger) -> No
 def test_a_run_is_counted_for_what_it_touched_last(ledger: Ledger) -> None:
     items = add_items(ledger, "ACC1", "ACC2", "ACC3")
     for one in items:
-        ledger.record_state(one.accession_id, State.PENDING, run_id="first")
-    ledger.record_state(items[0].accession_id, State.FAILED, run_id="second")
+        ledger.record_state(one.accession_id, State.PENDING, by=Attempt("first"))
+    ledger.record_state(items[0].accession_id, State.FAILED, by=Attempt("second"))
     assert ledger.touched_by("first") == 2
     assert ledger.touched_by("second") == 1
     assert ledger.touched_by("second", [State.PENDING]) == 0

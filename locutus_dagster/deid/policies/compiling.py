@@ -184,9 +184,11 @@ def compile_policy(spec: PolicySpec, *, modalities: Iterable[str] | None = None)
     if modalities is not None:
         folded = frozenset(modality.strip().upper() for modality in modalities) - {""}
         settings = replace(settings, modalities=None if "ANY" in folded else folded)
+    rules_fingerprint = _fingerprint(spec, settings, rules, paths, private)
     return Policy(
         name=spec.name,
-        fingerprint=_fingerprint(spec, settings, rules, paths, private),
+        fingerprint=_digest(f"engine {ENGINE_VERSION}\n{rules_fingerprint}"),
+        rules_fingerprint=rules_fingerprint,
         options=spec.options,
         departures=len(departed),
         settings=settings,
@@ -249,10 +251,9 @@ def _fingerprint(
     paths: Mapping[tuple[int, ...], Rule],
     private: Mapping[PrivateElement, tuple[Rule, str]],
 ) -> str:
-    """Digest what decides about an output; where a rule was written does not."""
+    """Digest what decides about an output beside the engine; where a rule was written does not."""
 
     def lines() -> Iterator[str]:
-        yield f"engine {ENGINE_VERSION}"
         yield f"PS3.15 {EDITION}"
         yield dictionary_digest()
         yield _data_digest()
@@ -274,7 +275,11 @@ def _fingerprint(
             rule, vr = private[place]
             yield f"{place.creator!r} {place.group:04X} {place.element:02X} {vr} {_told(rule)}"
 
-    return hashlib.sha256("\n".join(lines()).encode()).hexdigest()[:16]
+    return _digest("\n".join(lines()))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _told(rule: Rule) -> str:

@@ -206,6 +206,7 @@ class Policy:
         name: a name for people.
         fingerprint: 16 hexadecimal digits over options, rules, settings, tables and their
             editions, data dictionary and engine version.
+        rules_fingerprint: the same without the engine version: what a site has decided.
         options: the options switched on.
         departures: number of attributes of which more is kept than the profile and its options
             allow; then the profile's codes are not claimed.
@@ -217,6 +218,7 @@ class Policy:
 
     name: str
     fingerprint: str
+    rules_fingerprint: str
     options: frozenset[Option]
     departures: int
     settings: Settings = field(repr=False)

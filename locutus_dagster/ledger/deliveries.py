@@ -1,0 +1,151 @@
+"""Deliveries over time: which one stands, which one took its place, which one was taken back.
+
+What belongs here: questions about deliveries, superseding and withdrawing. What does not: removing
+anything from a target (`pipeline/withdrawing.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from locutus_dagster.ledger.connection import LedgerConnection
+from locutus_dagster.ledger.schema import Accession, Delivery, now
+from locutus_dagster.ledger.work import DeliveryRecord
+
+__all__ = ["Deliveries", "supersede"]
+
+
+class Deliveries(LedgerConnection):
+    """What has been delivered, and what has been taken back."""
+
+    def deliveries(self, accession_id: int) -> list[DeliveryRecord]:
+        """Every delivery that was ever confirmed for the accession, oldest first."""
+        with self.session(reads_only=True) as session:
+            rows = session.scalars(
+                select(Delivery).where(Delivery.accession_id == accession_id).order_by(Delivery.id)
+            )
+            return [_record(row) for row in rows]
+
+    def standing(self, accession_id: int) -> list[DeliveryRecord]:
+        """The accession's deliveries that neither were superseded nor withdrawn, oldest first."""
+        return [record for record in self.deliveries(accession_id) if record.stands]
+
+    def delivered_elsewhere(self, accession_id: int, target: str, uri: str) -> bool:
+        """Whether a delivery of another accession stands at `uri`."""
+        with self.session(reads_only=True) as session:
+            owner = session.scalar(
+                select(Delivery.accession_id).where(
+                    Delivery.target == target,
+                    Delivery.uri == uri,
+                    Delivery.superseded_at.is_(None),
+                    Delivery.withdrawn_at.is_(None),
+                )
+            )
+            return owner is not None and owner != accession_id
+
+    def row_was_delivered(self, accession_id: int, row_id: int) -> bool:
+        """Whether a delivery was ever made for this row of a manifest."""
+        with self.session(reads_only=True) as session:
+            found = session.scalar(
+                select(Delivery.id)
+                .where(Delivery.accession_id == accession_id, Delivery.row_id == row_id)
+                .limit(1)
+            )
+            return found is not None
+
+    def to_withdraw(
+        self, workspace: str, accession_ids: Sequence[int] | None = None
+    ) -> list[tuple[int, DeliveryRecord]]:
+        """Deliveries whose removal was asked for and has not been confirmed, with their accession.
+
+        Args:
+            accession_ids: look at these alone; None for the whole workspace.
+        """
+        statement = (
+            select(Delivery)
+            .join(Accession, Accession.id == Delivery.accession_id)
+            .where(
+                Accession.workspace == workspace,
+                Delivery.withdrawal != "",
+                Delivery.withdrawn_at.is_(None),
+            )
+            .order_by(Delivery.id)
+        )
+        if accession_ids is not None:
+            statement = statement.where(Delivery.accession_id.in_(accession_ids))
+        with self.session(reads_only=True) as session:
+            return [(row.accession_id, _record(row)) for row in session.scalars(statement)]
+
+    def ask_withdrawal(self, accession_id: int, why: str) -> int:
+        """Note that everything delivered of an accession is to be removed; returns how many.
+
+        Superseded deliveries count too, as long as they may still lie on their target.
+        """
+        with self.session() as session:
+            asked = session.execute(
+                update(Delivery)
+                .where(Delivery.accession_id == accession_id, Delivery.withdrawn_at.is_(None))
+                .values(withdrawal=why)
+                .execution_options(synchronize_session=False)
+            )
+            return int(asked.rowcount)  # type: ignore[attr-defined]
+
+    def record_withdrawn(self, identity: int, what: str) -> None:
+        """The target has confirmed that a delivery is gone; `what` says what was removed."""
+        with self.session() as session:
+            row = session.get_one(Delivery, identity, with_for_update=True)
+            row.withdrawn_at = now()
+            row.withdrawn = what
+
+
+def supersede(session: Session, made: Delivery, withdraw: str) -> None:
+    """Add a delivery in place of those of the same accession and target that stand.
+
+    One that lay at the same place has been overwritten: nothing of it is left to be withdrawn.
+    """
+    before = session.scalars(
+        select(Delivery).where(
+            Delivery.accession_id == made.accession_id,
+            Delivery.target == made.target,
+            Delivery.superseded_at.is_(None),
+            Delivery.withdrawn_at.is_(None),
+        )
+    ).all()
+    at = now()
+    for row in before:
+        row.superseded_at = at
+        if row.uri == made.uri:
+            row.withdrawn_at, row.withdrawn = at, "overwritten by the delivery that followed it"
+        elif withdraw:
+            row.withdrawal = withdraw
+    # The one that took its place is known by number only after it has been added, and it can only
+    # be added when the place is free.
+    session.flush()
+    session.add(made)
+    session.flush()
+    for row in before:
+        row.superseded_by = made.id
+
+
+def _record(row: Delivery) -> DeliveryRecord:
+    return DeliveryRecord(
+        target=row.target,
+        uri=row.uri,
+        sha256=row.sha256,
+        size=row.size,
+        instances=row.instances,
+        fingerprint=row.fingerprint,
+        made_from=row.made_from,
+        row_id=row.row_id,
+        identity=row.id,
+        generation=row.generation,
+        run_id=row.run_id,
+        delivered_at=row.delivered_at,
+        superseded_at=row.superseded_at,
+        withdrawal=row.withdrawal,
+        withdrawn_at=row.withdrawn_at,
+        withdrawn=row.withdrawn,
+    )
