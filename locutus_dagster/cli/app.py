@@ -21,6 +21,7 @@ from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, 
 from locutus_dagster.cli.deid import deid_command
 from locutus_dagster.cli.keys import keys_app
 from locutus_dagster.cli.report import report_command
+from locutus_dagster.cli.run import run_command
 
 __all__ = ["app"]
 
@@ -93,25 +94,7 @@ def load_manifest_command(
             raise typer.Exit(FAILED)
 
 
-@app.command("run")
-def run_command(
-    manifest: Annotated[str, typer.Argument(help="The name of a loaded manifest.")],
-    workspace: Workspace = "default",
-    accessions: Annotated[
-        bool,
-        typer.Option(
-            "--accessions", help="Show accession numbers (not where output is kept as a log)."
-        ),
-    ] = False,
-) -> None:
-    """Process a loaded manifest in this process, through Dagster."""
-    with errors_for_people():
-        from locutus_dagster.cli.running import run_and_show
-        from locutus_dagster.settings import load_settings
-
-        raise typer.Exit(run_and_show(load_settings(), workspace, manifest, out, err, accessions))
-
-
+app.command("run")(run_command)
 app.command("report")(report_command)
 
 

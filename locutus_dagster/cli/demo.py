@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from locutus_dagster.cli.running import run_and_show
+from locutus_dagster.cli.running import RunRequest, run_and_show
 from locutus_dagster.errors import LocutusError
 
 __all__ = ["show_demo"]
@@ -54,7 +54,9 @@ def show_demo(folder: Path, out: Console, err: Console) -> int:
         "One accession is not in the PACS, one study holds a damaged file.",
         soft_wrap=True,
     )
-    code = run_and_show(settings, "default", _MANIFEST, out, err, accessions=True)
+    code = run_and_show(
+        settings, "default", RunRequest.of_manifest(_MANIFEST, accessions=True), out, err
+    )
     out.print("\n[bold]Next[/bold]")
     for command, what in (
         ("make ui", "the run, the partitions and their metadata in Dagster's UI"),

@@ -1,4 +1,4 @@
-"""The Dagster instance that `locutus` works with, and running a manifest on it in this process.
+"""The Dagster instance that `locutus` works with, and processing on it in this process.
 
 What belongs here: `$DAGSTER_HOME`, and the one call that executes the job. What does not: what is
 shown of it (`cli.py`).
@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from locutus_dagster.defs.build import build_defs
-from locutus_dagster.defs.names import CHANGED, scoped
+from locutus_dagster.defs.names import PAUSED, scoped
 from locutus_dagster.settings import Settings
 
 __all__ = [
-    "changed_in",
+    "RunFailure",
     "dagster_home",
     "failure_of",
     "new_run_id",
     "open_instance",
-    "process_manifest",
+    "process",
 ]
 
 
@@ -51,48 +54,56 @@ def new_run_id() -> str:
     return str(uuid.uuid4())
 
 
-def process_manifest(
-    instance: dg.DagsterInstance, settings: Settings, workspace: str, manifest: str, run_id: str
+def process(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    workspace: str,
+    config: Mapping[str, Any],
+    run_id: str,
 ) -> bool:
-    """Process every accession of a loaded manifest in this process; True when nothing failed.
+    """Process what `config` asks for in this process; True when nothing failed.
 
     The run, its events and its partitions are in the instance like those of a backfill.
+
+    Args:
+        config: of the step, as `defs/chain_config.py` has it; Dagster keeps it, so it names nobody.
     """
     job = build_defs(settings).resolve_job_def(scoped(workspace, "process_manifest"))
     step = scoped(workspace, "accession_chain")
+    manifest = config.get("manifest")
     result = job.execute_in_process(
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
-        tags={"locutus/manifest": manifest},
+        tags={"locutus/manifest": str(manifest)} if manifest else {},
         run_config={
-            "ops": {step: {"config": {"manifest": manifest}}},
+            "ops": {step: {"config": dict(config)}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
     )
     return bool(result.success)
 
 
-def changed_in(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
-    """Partitions whose earlier delivery a run found to be of other attributes, and what it said."""
-    found: dict[str, str] = {}
-    for record in instance.get_records_for_run(
-        run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION
-    ).records:
-        event = record.event_log_entry.dagster_event
-        observation = event.asset_observation_data.asset_observation if event else None
-        if observation is not None and observation.partition and CHANGED in observation.metadata:
-            found[observation.partition] = str(observation.metadata[CHANGED].value)
-    return found
+@dataclass(frozen=True)
+class RunFailure:
+    """Why a run failed as a whole, in the words of its step.
+
+    Attributes:
+        paused: why it was stopped by the pause switch; empty when it was not.
+    """
+
+    description: str = ""
+    paused: str = ""
 
 
-def failure_of(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Why a run failed as a whole, in the words of its step; empty when it did not."""
+def failure_of(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
+    """Why a run failed; empty when it did not."""
     for record in instance.get_records_for_run(
         run_id, of_type=dg.DagsterEventType.STEP_FAILURE
     ).records:
         event = record.event_log_entry.dagster_event
         error = getattr(event.event_specific_data, "user_failure_data", None) if event else None
         if error is not None and error.description:
-            return str(error.description)
-    return ""
+            paused = error.metadata.get(PAUSED)
+            return RunFailure(str(error.description), str(paused.value) if paused else "")
+    return RunFailure()

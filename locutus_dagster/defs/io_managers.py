@@ -97,7 +97,7 @@ class TargetIOManager(_WorkspaceIOManager):
             return self._derived(context.asset_key, partition_key)
 
         def use(parts: Parts, item: WorkItem) -> StudyZip:
-            deliveries = parts.ledger.deliveries(item.accession_id)
+            deliveries = parts.ledger.standing(item.accession_id)
             if not deliveries:
                 raise ArtifactMissingError(
                     f"Partition {partition_key} has not been delivered ({item.state.value}).",

@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_WORKSPACE",
     "GATE",
     "INTERIM",
+    "PAUSED",
     "SUMMARY",
     "TARGET",
     "asset_key",
@@ -28,6 +29,8 @@ DEFAULT_WORKSPACE = "default"
 GATE = "no_identifier_left"
 # The metadata of an observation that a delivery is not what a later manifest asks for.
 CHANGED = "changed"
+# The metadata of a run's failure that says why it was paused.
+PAUSED = "paused"
 # The kinds of IO managers that a workspace has.
 INTERIM, TARGET, SUMMARY = "interim_zip_io", "target_io", "summary_io"
 

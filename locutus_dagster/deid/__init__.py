@@ -6,9 +6,10 @@ ledger. What belongs here is re-exported below; everything else is the engine's 
 Its rooms, from the ground up: `standard` is what the standard says, as data; `encoding` gets from a
 zip to walked elements and back; `policies` say what happens to which attribute; `identities` are
 keyed, and know what identifies; `cleaning` carries a policy out; `verification` searches what was
-written. `bouncers` turn instances away, `patients` looks whether a study is about one; `study` is
-the order of it all, and `disposition` the report. `collections` runs it over files, folders and
-zips of several studies, and `explaining` says what would happen to each element, and why.
+written. `bouncers` turn instances away, and `foresight` says of whom that is known beforehand;
+`patients` looks whether a study is about one; `study` is the order of it all, and `disposition` the
+report. `collections` runs it over files, folders and zips of several studies, and `explaining` says
+what would happen to each element, and why.
 """
 
 from locutus_dagster.deid.disposition import (
@@ -19,6 +20,7 @@ from locutus_dagster.deid.disposition import (
     StudyDisposition,
 )
 from locutus_dagster.deid.faults import DeidError
+from locutus_dagster.deid.foresight import foreseen
 from locutus_dagster.deid.identities.pseudonyms import Pseudonyms
 from locutus_dagster.deid.policies.compiling import basic_policy, compile_policy
 from locutus_dagster.deid.policies.loading import load_policy
@@ -45,5 +47,6 @@ __all__ = [
     "basic_policy",
     "compile_policy",
     "deidentify_study",
+    "foreseen",
     "load_policy",
 ]

@@ -18,7 +18,7 @@ from locutus_dagster.deid.policies.model import Policy
 from locutus_dagster.deid.standard.dictionary import TRANSFER_SYNTAXES
 from locutus_dagster.deid.standard.storage_classes import storage_class
 
-__all__ = ["BOUNCERS", "bounce"]
+__all__ = ["BOUNCERS", "bounce", "modality_reason", "storage_reason"]
 
 _CHARSET = 0x00080005
 _SOP_CLASS = 0x00080016
@@ -55,11 +55,27 @@ def _identified(instance: Instance, policy: Policy) -> str:
     return ""
 
 
-def _storage(instance: Instance, policy: Policy) -> str:
-    known = storage_class(instance.text(_SOP_CLASS))
+def storage_reason(sop_class: str, policy: Policy) -> str:
+    """Return why instances of a SOP class are withheld, whatever else they hold; "" if not."""
+    known = storage_class(sop_class)
     if known is None:
         return "not a standard storage class"
     return known.reason(policy.options)
+
+
+def modality_reason(modality: str, policy: Policy) -> str:
+    """Return why instances with this value of Modality are withheld, "" if not."""
+    allowed = policy.settings.modalities
+    if allowed is None:
+        return ""
+    if not modality:
+        return "no modality"
+    values = {value.strip().upper() for value in modality.split("\\")}
+    return "" if values <= allowed else "modality not allowed"
+
+
+def _storage(instance: Instance, policy: Policy) -> str:
+    return storage_reason(instance.text(_SOP_CLASS), policy)
 
 
 def _video(instance: Instance, policy: Policy) -> str:
@@ -87,14 +103,7 @@ def _pixels(instance: Instance, policy: Policy) -> str:
 
 
 def _modality(instance: Instance, policy: Policy) -> str:
-    allowed = policy.settings.modalities
-    if allowed is None:
-        return ""
-    text = instance.text(_MODALITY)
-    if not text:
-        return "no modality"
-    values = {value.strip().upper() for value in text.split("\\")}
-    return "" if values <= allowed else "modality not allowed"
+    return modality_reason(instance.text(_MODALITY), policy)
 
 
 def _excluded_series(instance: Instance, policy: Policy) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,10 +24,21 @@ from pathlib import Path
 from locutus_dagster.durable_files import PART_SUFFIX
 from locutus_dagster.errors import LocutusError
 
-__all__ = ["InterimError", "InterimStore", "Room", "ScratchFullError", "ScratchTooSmallError"]
+__all__ = [
+    "BUDGET",
+    "LOCK",
+    "InterimError",
+    "InterimStore",
+    "Room",
+    "ScratchFullError",
+    "ScratchTooSmallError",
+    "accession_of",
+]
 
-_LOCK = ".lock"
-_BUDGET = ".budget"
+#: Beside the zips of a room, and beside the folders of the workspaces. The latter is made with the
+#: first reservation and never removed.
+LOCK, BUDGET = ".lock", ".budget"
+_ROOM = re.compile(r"a[0-9]{9,18}")
 _POLL = 0.1  # seconds between two looks at a budget that is taken
 _WAITS = -1  # in the place of a reservation: its holder waits for one
 
@@ -123,7 +135,7 @@ class InterimStore:
 
     def folder(self, workspace: str, accession_id: int) -> Path:
         """The folder of an accession, whether it exists or not."""
-        return self.root / workspace / f"a{accession_id:09d}"
+        return self.root / workspace / _room_name(accession_id)
 
     @contextmanager
     def claim(self, workspace: str, accession_id: int) -> Iterator[Room]:
@@ -133,7 +145,28 @@ class InterimStore:
         """
         self.prepare()
         path = self.folder(workspace, accession_id)
-        descriptor = _lock_folder(path)
+        with self._held(path, _lock_folder(path)) as room:
+            yield room
+
+    @contextmanager
+    def claim_if_free(self, workspace: str, accession_id: int) -> Iterator[Room | None]:
+        """Hold the accession's room like `claim`, if there is one and nobody holds it.
+
+        Never waits, and makes nothing: None where it is held, or is no more.
+
+        Raises:
+            OSError: the room cannot be looked into.
+        """
+        path = self.folder(workspace, accession_id)
+        descriptor = _lock_if_free(path)
+        if descriptor is None:
+            yield None
+            return
+        with self._held(path, descriptor) as room:
+            yield room
+
+    @contextmanager
+    def _held(self, path: Path, descriptor: int) -> Iterator[Room]:
         _note(descriptor, 0)  # what a killed holder had reserved is free
         try:
             yield Room(path, self, descriptor)
@@ -141,7 +174,7 @@ class InterimStore:
             if not _files(path):
                 # Removed while locked: whoever waits for it finds that it is another file now.
                 with suppress(OSError):
-                    (path / _LOCK).unlink()
+                    (path / LOCK).unlink()
                     path.rmdir()
             else:
                 with suppress(OSError):
@@ -151,7 +184,7 @@ class InterimStore:
     @contextmanager
     def budget_lock(self) -> Iterator[None]:
         """Let one process at a time look at the budget and change it."""
-        descriptor = os.open(self.root / _BUDGET, os.O_CREAT | os.O_RDWR, 0o600)
+        descriptor = os.open(self.root / BUDGET, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -168,7 +201,7 @@ class InterimStore:
             if path == besides:
                 continue
             lies = sum(_size(entry) for entry in _files(path))
-            reserved = _reservation(path / _LOCK)
+            reserved = _reservation(path / LOCK)
             occupies = max(lies, reserved or 0)  # `_WAITS` is less than nothing
             # A holder that waits for room itself, or occupies nothing, will not make any.
             busy = busy or (reserved not in (None, _WAITS) and occupies > 0)
@@ -176,21 +209,41 @@ class InterimStore:
         return taken, busy
 
     def rooms(self) -> list[Path]:
-        """Every room that exists."""
-        return sorted(self.root.glob("*/a*"))
+        """Every room that exists; what else somebody has put there is none."""
+        return sorted(path for path in self.root.glob("*/a*") if _is_room(path))
 
     def accessions(self, workspace: str) -> list[int]:
         """The accessions of a workspace that have a room."""
-        return [int(path.name[1:]) for path in sorted((self.root / workspace).glob("a*"))]
+        rooms = sorted(path for path in (self.root / workspace).glob("a*") if _is_room(path))
+        return [int(path.name[1:]) for path in rooms]
+
+    def in_use(self, room: Path) -> bool:
+        """Whether anybody holds a room at this moment."""
+        return _reservation(room / LOCK) is not None
 
     def free_bytes(self) -> int:
         """What the file system under the root still has, in bytes."""
         return shutil.disk_usage(self.root).free
 
 
+def accession_of(name: str) -> int | None:
+    """The accession that a room of this name belongs to, None where no room is named like that."""
+    if not _ROOM.fullmatch(name) or name != _room_name(int(name[1:])):
+        return None
+    return int(name[1:])
+
+
+def _room_name(accession_id: int) -> str:
+    return f"a{accession_id:09d}"
+
+
+def _is_room(path: Path) -> bool:
+    return accession_of(path.name) is not None and path.is_dir()
+
+
 def _files(room: Path) -> list[Path]:
     try:
-        return [entry for entry in room.iterdir() if entry.name != _LOCK]
+        return [entry for entry in room.iterdir() if entry.name != LOCK]
     except FileNotFoundError:  # its holder has removed it between two looks
         return []
 
@@ -214,11 +267,29 @@ def _lock_folder(path: Path) -> int:
             continue  # its last holder has just removed the folder
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
-            if os.fstat(descriptor).st_ino == (path / _LOCK).stat().st_ino:
+            if os.fstat(descriptor).st_ino == (path / LOCK).stat().st_ino:
                 return descriptor
         except FileNotFoundError:
             pass
         os.close(descriptor)
+
+
+def _lock_if_free(path: Path) -> int | None:
+    """Lock a folder that exists, None where another process holds it or it has just gone."""
+    try:
+        # A link in the place of the lock is not followed: it would lock something else.
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
+        descriptor = os.open(path / LOCK, flags, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == (path / LOCK).stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
 
 
 def _note(descriptor: int, reserved: int) -> None:
@@ -228,7 +299,7 @@ def _note(descriptor: int, reserved: int) -> None:
 def _reservation(lock: Path) -> int | None:
     """The bytes that a room's holder has reserved, or `_WAITS`; None when nobody holds it."""
     try:
-        descriptor = os.open(lock, os.O_RDWR)
+        descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

@@ -1,7 +1,7 @@
 """The ledger's database: opening it, its transactions, and its errors without values.
 
-What belongs here: the engine, SQLite's and PostgreSQL's ways, migrations at opening. What does not:
-any table (`reading.py`, `store.py`).
+What belongs here: the engine, SQLite's and PostgreSQL's ways, migrations at opening, and opening to
+look only. What does not: any table (`reading.py`, `store.py`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.sqlite_looking import LookingConnection, connect_to_look
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,18 +39,28 @@ class LedgerConnection:
 
     Args:
         url: SQLite for one machine, PostgreSQL (`postgresql+psycopg2://`) for several.
+        look_only: refuse every change, and leave no trace in the database's folder either.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, look_only: bool = False) -> None:
         self._url = make_url(url)
+        self._look_only = look_only
         options: dict[str, Any] = {"hide_parameters": True}  # errors must not quote values
-        if self._url.get_backend_name() == "sqlite":
+        sqlite = self._url.get_backend_name() == "sqlite"
+        if sqlite and look_only:
+            options["creator"] = self._connect_to_look
+        elif sqlite:
             options["connect_args"] = {"timeout": _SQLITE_PATIENCE}
         else:
             options["pool_pre_ping"] = True
+            if look_only:
+                options["connect_args"] = {"options": "-c default_transaction_read_only=on"}
         self._engine = create_engine(self._url, **options)
-        if self._url.get_backend_name() == "sqlite":
-            event.listen(self._engine, "connect", _prepare_sqlite)
+        if sqlite:
+            if look_only:
+                event.listen(self._engine, "checkout", _require_current)
+            else:
+                event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
         self._reader = self._engine.execution_options(locutus_reads_only=True)
 
@@ -63,8 +74,56 @@ class LedgerConnection:
         Raises:
             LedgerError: the database cannot be reached or written.
         """
+        ledger = cls._at(url)
         try:
-            ledger = cls(url)
+            ledger._create_file()
+            ledger._migrate()
+        except (SQLAlchemyError, OSError) as error:
+            raise ledger._unopened(error, "and that its folder is writable") from None
+        return ledger
+
+    @classmethod
+    def open_existing(cls, url: str) -> Self:
+        """Open a ledger to look only: it is neither created nor brought up to date nor changed.
+
+        Raises:
+            LedgerError: there is none, its schema is another version's, or the database cannot be
+                reached.
+        """
+        ledger = cls._at(url, look_only=True)
+        try:
+            with ledger._reader.connect() as connection:
+                revision = _current_revision(connection)
+        except FileNotFoundError:
+            revision = None
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise ledger._unopened(error, "and that its file is readable") from None
+        from locutus_dagster.ledger.migrations import HEAD
+
+        if revision == HEAD:
+            return ledger
+        ledger.close()
+        place = ledger._url.render_as_string(hide_password=True)
+        if revision is None:
+            raise LedgerError(
+                f"There is no ledger at {place} yet.",
+                "Load a manifest with 'locutus load-manifest'; that makes one.",
+            )
+        if revision < HEAD:
+            raise LedgerError(
+                f"The ledger at {place} is of an earlier version, and to look at it must not "
+                "change it.",
+                "Any command that works with it brings it up to date, such as loading a manifest.",
+            )
+        raise LedgerError(
+            f"The ledger at {place} is of a later version than this program.",
+            "Use the version of Locutus that wrote it, or a later one.",
+        )
+
+    @classmethod
+    def _at(cls, url: str, *, look_only: bool = False) -> Self:
+        try:
+            return cls(url, look_only=look_only)
         except (SQLAlchemyError, ImportError, ValueError) as error:
             raise LedgerError(
                 f"The ledger's address names no database that can be opened "
@@ -72,17 +131,19 @@ class LedgerConnection:
                 "Write sqlite:///… or postgresql://… into LOCUTUS_LEDGER_URL, and install the "
                 "extra 'postgres' for the latter.",
             ) from None
-        try:
-            ledger._create_file()
-            ledger._migrate()
-        except (SQLAlchemyError, OSError) as error:
-            kind = type(getattr(error, "orig", None) or error).__name__
-            raise LedgerError(
-                f"The ledger at {ledger._url.render_as_string(hide_password=True)} cannot be "
-                f"opened ({kind}).",
-                "Check LOCUTUS_LEDGER_URL, that the database runs and that its folder is writable.",
-            ) from None
-        return ledger
+
+    def _unopened(self, error: Exception, also: str) -> LedgerError:
+        kind = type(getattr(error, "orig", None) or error).__name__
+        return LedgerError(
+            f"The ledger at {self._url.render_as_string(hide_password=True)} cannot be "
+            f"opened ({kind}).",
+            f"Check LOCUTUS_LEDGER_URL, that the database runs {also}.",
+        )
+
+    def _connect_to_look(self) -> sqlite3.Connection:
+        connection = connect_to_look(Path(self._url.database or ""), any_thread=True)
+        connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
+        return connection
 
     def _create_file(self) -> None:
         if self._url.get_backend_name() != "sqlite" or not self._url.database:
@@ -113,6 +174,11 @@ class LedgerConnection:
         Raises:
             LedgerError: the database stopped answering, has no room left, or refused a change.
         """
+        if self._look_only and not reads_only:
+            raise LedgerError(
+                "The ledger has been opened to look only, and something was to be changed.",
+                "Please report this as a bug; nothing was changed.",
+            )
         try:
             bind = self._reader if reads_only else self._engine
             with Session(bind, expire_on_commit=False) as session, session.begin():
@@ -128,6 +194,11 @@ class LedgerConnection:
                 f"The ledger refused a question or a change ({type(error.orig).__name__}).",
                 "If its tables are as Locutus made them, please report this as a bug.",
             ) from None
+
+
+def _require_current(connection: LookingConnection, _record: Any, _proxy: Any) -> None:
+    if connection.outdated:
+        raise DisconnectionError  # the pool connects anew
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

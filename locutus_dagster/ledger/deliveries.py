@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.connection import LedgerConnection
 from locutus_dagster.ledger.schema import Accession, Delivery, now
 from locutus_dagster.ledger.work import DeliveryRecord
 
-__all__ = ["Deliveries", "supersede"]
+__all__ = ["Deliveries", "is_taken", "supersede"]
 
 
 class Deliveries(LedgerConnection):
@@ -34,17 +34,9 @@ class Deliveries(LedgerConnection):
         return [record for record in self.deliveries(accession_id) if record.stands]
 
     def delivered_elsewhere(self, accession_id: int, target: str, uri: str) -> bool:
-        """Whether a delivery of another accession stands at `uri`."""
+        """Whether a delivery of another accession stands at `uri`, or is to be removed from it."""
         with self.session(reads_only=True) as session:
-            owner = session.scalar(
-                select(Delivery.accession_id).where(
-                    Delivery.target == target,
-                    Delivery.uri == uri,
-                    Delivery.superseded_at.is_(None),
-                    Delivery.withdrawn_at.is_(None),
-                )
-            )
-            return owner is not None and owner != accession_id
+            return is_taken(session, accession_id, target, uri)
 
     def row_was_delivered(self, accession_id: int, row_id: int) -> bool:
         """Whether a delivery was ever made for this row of a manifest."""
@@ -101,22 +93,46 @@ class Deliveries(LedgerConnection):
             row.withdrawn = what
 
 
+def is_taken(session: Session, accession_id: int, target: str, uri: str) -> bool:
+    """Whether a place is not free for a delivery of this accession.
+
+    A superseded delivery of another accession may be overwritten, but not while it waits to be
+    removed: what is removed then would be the new one.
+    """
+    found = session.scalar(
+        select(Delivery.id)
+        .where(
+            Delivery.target == target,
+            Delivery.uri == uri,
+            Delivery.accession_id != accession_id,
+            Delivery.withdrawn_at.is_(None),
+            or_(Delivery.superseded_at.is_(None), Delivery.withdrawal != ""),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
 def supersede(session: Session, made: Delivery, withdraw: str) -> None:
     """Add a delivery in place of those of the same accession and target that stand.
 
-    One that lay at the same place has been overwritten: nothing of it is left to be withdrawn.
+    Whatever lay at the same place, superseded long ago or by this one, has been overwritten:
+    nothing of it is left to be withdrawn, and removing it would remove what stands now.
     """
-    before = session.scalars(
+    rows = session.scalars(
         select(Delivery).where(
-            Delivery.accession_id == made.accession_id,
             Delivery.target == made.target,
-            Delivery.superseded_at.is_(None),
             Delivery.withdrawn_at.is_(None),
+            or_(
+                (Delivery.accession_id == made.accession_id) & Delivery.superseded_at.is_(None),
+                (Delivery.uri == made.uri) & Delivery.superseded_at.is_not(None),
+            ),
         )
     ).all()
+    before = [row for row in rows if row.superseded_at is None]
     at = now()
-    for row in before:
-        row.superseded_at = at
+    for row in rows:
+        row.superseded_at = row.superseded_at or at
         if row.uri == made.uri:
             row.withdrawn_at, row.withdrawn = at, "overwritten by the delivery that followed it"
         elif withdraw:

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from locutus_dagster.ledger.connection import LedgerConnection
 from locutus_dagster.ledger.schema import Pause, now
 
-__all__ = ["MODULES", "PauseRecord", "Pauses", "module_scope", "node_scope"]
+__all__ = ["MODULES", "SYSTEM", "PauseRecord", "Pauses", "holds_up", "module_scope", "node_scope"]
 
 SYSTEM = "system"
+_NODE = "node:"
 #: What can be paused by itself, and the reference's names for it.
 MODULES: dict[str, tuple[str, ...]] = {
     "processing": ("DICOM_OnPrem", "onprem_dicom"),
@@ -27,11 +29,15 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 def node_scope(host: str) -> str:
     """The switch of one host."""
-    return f"node:{host}"
+    return f"{_NODE}{host}"
 
 
 def module_scope(name: str) -> str:
-    """The switch of one module, by our name or the reference's (`main_Locutus` is the system)."""
+    """The switch of one module, by our name or the reference's (`main_Locutus` is the system).
+
+    Raises:
+        KeyError: no module has that name.
+    """
     if name == "main_Locutus":
         return SYSTEM
     for module, aliases in MODULES.items():
@@ -40,9 +46,20 @@ def module_scope(name: str) -> str:
     raise KeyError(name)
 
 
+def holds_up(scope: str, module: str = "processing") -> bool:
+    """Whether the switch of `scope` holds up a module, be it on one of the hosts alone."""
+    return scope in (SYSTEM, module_scope(module)) or scope.startswith(_NODE)
+
+
 @dataclass(frozen=True)
 class PauseRecord:
-    """One switch, as it stands."""
+    """One switch, as it stands.
+
+    Attributes:
+        reason: free of identifiers.
+        changed_at: when it was last set, to pause or to run.
+        changed_by: user and host.
+    """
 
     scope: str
     paused: bool
@@ -55,10 +72,20 @@ class Pauses(LedgerConnection):
     """The pause switch."""
 
     def set_pause(self, scope: str, paused: bool, *, reason: str = "", by: str = "") -> None:
-        """Set the switch of `scope`."""
+        """Set the switch of `scope`; the last one who sets it is the one who is remembered.
+
+        Args:
+            reason: for everybody who looks; free of identifiers.
+            by: user and host.
+        """
+        values = {"paused": paused, "reason": reason, "changed_at": now(), "changed_by": by}
         with self.session() as session:
-            session.merge(
-                Pause(scope=scope, paused=paused, reason=reason, changed_at=now(), changed_by=by)
+            # Two people may set a switch that was never set before at the same moment.
+            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+            session.execute(
+                dialect.insert(Pause)
+                .values(scope=scope, **values)
+                .on_conflict_do_update(index_elements=[Pause.scope], set_=values)
             )
 
     def pauses(self) -> list[PauseRecord]:

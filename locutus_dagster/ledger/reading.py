@@ -127,6 +127,23 @@ class LedgerReader(LedgerConnection):
             )
             return list(session.scalars(statement))
 
+    def rows_without_work(self, workspace: str, manifest: str) -> dict[str, int]:
+        """How many rows of a manifest have no partition, by why: rejected, or a duplicate."""
+        with self.session(reads_only=True) as session:
+            statement = (
+                select(ManifestRow.rejected != "", func.count())
+                .join(Manifest, Manifest.id == ManifestRow.manifest_id)
+                .where(
+                    Manifest.workspace == workspace,
+                    Manifest.name == manifest,
+                    ManifestRow.partition_key.is_(None),
+                )
+                .group_by(ManifestRow.rejected != "")
+            )
+            found = {bool(rejected): count for rejected, count in session.execute(statement)}
+        words = {"rejected": found.get(True, 0), "duplicates": found.get(False, 0)}
+        return {word: count for word, count in words.items() if count}
+
     def artifact(self, accession_id: int, kind: str) -> ArtifactRecord | None:
         """The accession's newest artifact of that kind that has not been deleted."""
         with self.session(reads_only=True) as session:

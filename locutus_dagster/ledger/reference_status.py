@@ -30,10 +30,24 @@ _RESOLVED = {
     ResolveCommand.CHOOSE: "RESOLVED_MULTIUUIDS_CHOSEN_LOCALLY",
     ResolveCommand.DROP_FROM_STAGE: "RESOLVED_MULTIUUIDS_DELETED_onSTAGE_ONLY",
 }
-#: What a worker is at, by the state that it starts from.
+#: What a worker is at, by the state that it starts from. After a failure it may be at any phase,
+#: and where a state is missing it only looks whether there is anything to do.
 _IN_HAND = {
+    **dict.fromkeys(
+        (State.LOADED, State.PENDING, State.AMBIGUOUS, State.WAITING, State.REQUESTED),
+        "PROCESSING_CHANGE_at_PHASE03c_Downloading_from_Orthanc",
+    ),
     State.EXTRACTED: "PROCESSING_CHANGE_at_PHASE04a_DeIDing_with_dicom-anon",
     State.DEIDENTIFIED: "PROCESSING_CHANGE_at_PHASE05_UploadingToTargets",
+    State.FAILED: "PROCESSING_CHANGE",
+}
+#: What a run has on its list and has not come to yet.
+_ON_DECK = {
+    **dict.fromkeys((State.LOADED, State.FAILED), "ZZZ-ONDECK-4-PROCESSING_CHANGE"),
+    **dict.fromkeys((State.PENDING, State.WAITING), "ZZZ-ONDECK-PENDING_CHANGE"),
+    **dict.fromkeys((State.EXTRACTED, State.DEIDENTIFIED), "PROCESSING_CHANGE_MOMENTARILY"),
+    State.AMBIGUOUS: "ZZZ-ONDECK-2-RESOLVE-ERROR_MULTIPLE_CHANGE_UUIDS",
+    State.REQUESTED: "ZZZ-ONDECK-4-RE-PROCESSING_CHANGE",
 }
 
 
@@ -45,6 +59,7 @@ def status(
     label: str = "",
     command: ResolveCommand | None = None,
     in_hand: bool = False,
+    on_deck: bool = False,
 ) -> str:
     """The reference's status text (reference: manifest_status).
 
@@ -54,9 +69,12 @@ def status(
         label: of the batch, shown where the reference shows a suffix.
         command: the resolution that stands for the accession.
         in_hand: a worker is at it at this moment.
+        on_deck: a run has it on its list, and no worker has come to it yet.
     """
-    if in_hand:
-        return _IN_HAND.get(state, "PROCESSING_CHANGE")
+    if in_hand and state in _IN_HAND:
+        return _IN_HAND[state]
+    if on_deck and state in _ON_DECK:
+        return f"{_ON_DECK[state]}:{label}" if label else _ON_DECK[state]
     if state is State.FAILED:
         return f"ERROR_PHASE{phase or Phase.PREPARE:02d}=[{reason}]"
     text = _TEXTS[state]

@@ -12,8 +12,9 @@ from enum import Enum
 
 from sqlalchemy import select, update
 
+from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.connection import LedgerConnection
-from locutus_dagster.ledger.schema import Resolution, now
+from locutus_dagster.ledger.schema import Accession, Resolution, now
 
 __all__ = ["ResolutionRecord", "Resolutions", "ResolveCommand"]
 
@@ -37,6 +38,8 @@ class ResolutionRecord:
         chosen: the source's handle of the study to use, None where none was chosen.
         passed_over: handle → version, of the studies that are not used. The version is the
             source's own mark of the study's last change, or its fingerprint.
+        reason: for people, free of identifiers; the plan that it was made by.
+        identity: given by the ledger when it is kept.
     """
 
     command: ResolveCommand
@@ -44,16 +47,32 @@ class ResolutionRecord:
     passed_over: dict[str, str] = field(default_factory=dict, repr=False)
     reason: str = ""
     resolved_at: datetime | None = None
+    identity: int = 0
 
 
 class Resolutions(LedgerConnection):
     """Decisions about several studies of one accession."""
 
     def resolve(
-        self, accession_id: int, decision: ResolutionRecord, run_id: str | None = None
+        self,
+        accession_id: int,
+        decision: ResolutionRecord,
+        run_id: str | None = None,
+        *,
+        owner: str | None = None,
     ) -> None:
-        """Keep a decision; an earlier one is closed by it."""
+        """Keep a decision; an earlier one is closed by it.
+
+        Args:
+            owner: of the claim that it depends on; None when it depends on none.
+
+        Raises:
+            ClaimLostError: another worker has taken the accession over.
+        """
         with self.session() as session:
+            accession = session.get_one(Accession, accession_id, with_for_update=True)
+            if owner is not None and accession.claimed_by != owner:
+                raise ClaimLostError
             session.execute(
                 update(Resolution)
                 .where(Resolution.accession_id == accession_id, Resolution.closed_at.is_(None))
@@ -94,5 +113,10 @@ class Resolutions(LedgerConnection):
 
 def _record(row: Resolution) -> ResolutionRecord:
     return ResolutionRecord(
-        ResolveCommand(row.command), row.chosen, dict(row.passed_over), row.reason, row.resolved_at
+        ResolveCommand(row.command),
+        row.chosen,
+        dict(row.passed_over),
+        row.reason,
+        row.resolved_at,
+        row.id,
     )

@@ -65,16 +65,27 @@ def now() -> datetime:
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time, UTC in and UTC out; SQLite forgets zones, so it is put back here."""
+    """A point in time, in any zone on its way in and in UTC on its way out.
+
+    SQLite forgets zones and compares times as texts; PostgreSQL answers in the zone of its session.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Write every time in UTC; one without a zone is taken to be that already."""
+        return _in_utc(value)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Put the zone back where the database dropped it."""
-        if value is not None and value.tzinfo is None:
-            return value.replace(tzinfo=timezone.utc)
-        return value
+        """Put the zone back where the database dropped it, or answered in another."""
+        return _in_utc(value)
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    if value is None or value.tzinfo is None:
+        return value and value.replace(tzinfo=timezone.utc)
+    return value.astimezone(timezone.utc)
 
 
 class Base(DeclarativeBase):

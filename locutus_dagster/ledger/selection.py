@@ -6,20 +6,40 @@ a command line (`pipeline/choosing.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
 
+from locutus_dagster.ledger.claims import clock
 from locutus_dagster.ledger.reading import LedgerReader, select_items
-from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow
-from locutus_dagster.ledger.states import State
+from locutus_dagster.ledger.resolutions import ResolveCommand
+from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Resolution
+from locutus_dagster.ledger.states import Phase, State
 from locutus_dagster.ledger.work import WorkItem
 
-__all__ = ["Selecting", "Selection"]
+__all__ = ["Selecting", "Selection", "Standing", "conditions", "in_hand", "standing_command"]
 
 _IN_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One way in which an accession may stand; what is None or False restricts nothing.
+
+    Attributes:
+        phases: of those that have failed; the other states are not restricted by it.
+        commands: of the resolution that stands; a None among them: there is none.
+        in_hand: only what a worker has in hand at this moment.
+        changed: only rows that a run found to differ from the delivery that stands.
+    """
+
+    states: frozenset[State] | None = None
+    phases: frozenset[int] | None = None
+    commands: frozenset[ResolveCommand | None] | None = None
+    in_hand: bool = False
+    changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,9 +49,14 @@ class Selection:
     Attributes:
         manifests: names; then each of their rows is an item.
         states: of the accessions.
+        phases: of those that have failed; the other states are not restricted by it.
         changed: only rows that a run found to differ from the delivery that stands.
+        any_of: beside the restrictions above, one of these has to hold.
+        none_of: and none of these.
         subjects: research identities, as manifests write them.
         accession_numbers: exact; None for all, an empty tuple for none.
+        accession_lines: where the file that named the numbers has each of them; empty when no
+            file did.
         changed_since: accessions whose state has changed at or after this time.
         partition_keys: exactly these.
     """
@@ -43,6 +68,10 @@ class Selection:
     accession_numbers: tuple[str, ...] | None = field(default=None, repr=False)
     changed_since: datetime | None = None
     partition_keys: tuple[str, ...] = ()
+    phases: frozenset[int] | None = None
+    any_of: tuple[Standing, ...] = ()
+    none_of: tuple[Standing, ...] = ()
+    accession_lines: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def everything(self) -> bool:
@@ -57,21 +86,11 @@ class Selecting(LedgerReader):
         """The work items that the selection asks for, in the order of their manifests.
 
         Where no manifest or partition is named, an accession that several rows name comes once:
-        with the row that it was last processed for, or else the first one.
+        with the row that it was last processed for, or else the first one. Rows that are asked for
+        because they have changed come each.
         """
-        where: list[ColumnElement[bool]] = []
-        if selection.manifests:
-            where.append(Manifest.name.in_(selection.manifests))
-        if selection.states is not None:
-            where.append(Accession.state.in_([state.value for state in selection.states]))
-        if selection.changed:
-            where.append(ManifestRow.changed != "")
-        if selection.subjects:
-            where.append(ManifestRow.subject_id.in_(selection.subjects))
-        if selection.changed_since is not None:
-            where.append(Accession.updated_at >= selection.changed_since)
-        one_row_each = not selection.manifests and not selection.partition_keys
-        if one_row_each and not selection.changed:
+        each_once = None
+        if not selection.manifests and not selection.partition_keys:
             first = (
                 select(func.min(ManifestRow.id))
                 .where(ManifestRow.accession_id == Accession.id)
@@ -79,31 +98,105 @@ class Selecting(LedgerReader):
                 .correlate(Accession)
                 .scalar_subquery()
             )
-            where.append(
-                or_(
-                    ManifestRow.id == Accession.row_id,
-                    Accession.row_id.is_(None) & (ManifestRow.id == first),
-                )
+            each_once = or_(
+                ManifestRow.id == Accession.row_id,
+                Accession.row_id.is_(None) & (ManifestRow.id == first),
             )
+        found: list[WorkItem] = []
+        pieces = 0
         with self.session(reads_only=True) as session:
-            found: list[WorkItem] = []
-            for chunk in _chunks(selection):
-                found += select_items(session, workspace, *where, *chunk)
-        if len(_chunks(selection)) > 1:
+            at = clock(session)
+            for pieces, piece in enumerate(_pieces_of(selection), start=1):
+                where = conditions(piece, at, each_once=each_once)
+                found += select_items(session, workspace, *where)
+        if pieces > 1:
             found.sort(key=lambda item: item.row_id)
         return found
 
 
-def _chunks(selection: Selection) -> list[list[ColumnElement[bool]]]:
-    """The conditions that hold long lists, in pieces that a statement can carry."""
-    numbers, keys = selection.accession_numbers, selection.partition_keys
-    if numbers is not None:
-        return [[Accession.accession_number.in_(piece)] for piece in _pieces(numbers)]
-    if keys:
-        return [[ManifestRow.partition_key.in_(piece)] for piece in _pieces(keys)]
-    return [[]]
+def conditions(
+    selection: Selection, at: datetime, *, each_once: ColumnElement[bool] | None = None
+) -> list[ColumnElement[bool]]:
+    """What the selection asks of `Manifest`, `ManifestRow` and `Accession`, joined.
+
+    Args:
+        at: the present moment, by the ledger's clock.
+        each_once: holds for one row of each accession; None when every row may come.
+    """
+    where: list[ColumnElement[bool]] = []
+    if selection.manifests:
+        where.append(Manifest.name.in_(selection.manifests))
+    if selection.subjects:
+        where.append(ManifestRow.subject_id.in_(selection.subjects))
+    if selection.accession_numbers is not None:
+        where.append(Accession.accession_number.in_(selection.accession_numbers))
+    if selection.partition_keys:
+        where.append(ManifestRow.partition_key.in_(selection.partition_keys))
+    if selection.changed_since is not None:
+        where.append(Accession.updated_at >= selection.changed_since)
+    common = Standing(selection.states, selection.phases, changed=selection.changed)
+    where += _holds(common, at)
+    if each_once is not None and not selection.changed and not selection.any_of:
+        where.append(each_once)
+    if selection.any_of:
+        ways = []
+        for one in selection.any_of:
+            once = [] if each_once is None or one.changed or selection.changed else [each_once]
+            ways.append(and_(*_holds(one, at), *once))
+        where.append(or_(false(), *ways))
+    if selection.none_of:
+        where.append(not_(or_(*(and_(*_holds(one, at)) for one in selection.none_of))))
+    return where
 
 
-def _pieces(values: Sequence[str]) -> list[Sequence[str]]:
-    unique = list(dict.fromkeys(values))
-    return [unique[start : start + _IN_CHUNK] for start in range(0, len(unique), _IN_CHUNK)]
+def in_hand(at: datetime) -> ColumnElement[bool]:
+    """Whether a worker has the accession in hand at `at`; never NULL."""
+    return and_(Accession.claimed_until.is_not(None), Accession.claimed_until > at)
+
+
+def standing_command() -> ColumnElement[str]:
+    """The command of the resolution that stands for the accession, empty when there is none."""
+    newest = (
+        select(Resolution.command)
+        .where(Resolution.accession_id == Accession.id, Resolution.closed_at.is_(None))
+        .order_by(Resolution.id.desc())
+        .limit(1)
+        .correlate(Accession)
+        .scalar_subquery()
+    )
+    return func.coalesce(newest, "")
+
+
+def _holds(one: Standing, at: datetime) -> list[ColumnElement[bool]]:
+    """What a way of standing asks; of an accession's row none of it is NULL, so `not` works."""
+    where: list[ColumnElement[bool]] = []
+    if one.states is not None:
+        where.append(Accession.state.in_([state.value for state in one.states]))
+    if one.phases is not None:
+        # A failure without a phase counts, and is shown, as one of the first.
+        phase = func.coalesce(Accession.phase, int(Phase.PREPARE))
+        where.append(or_(Accession.state != State.FAILED.value, phase.in_(one.phases)))
+    if one.commands is not None:
+        words = ["" if command is None else command.value for command in one.commands]
+        where.append(standing_command().in_(words))
+    if one.in_hand:
+        where.append(in_hand(at))
+    if one.changed:
+        where.append(ManifestRow.changed != "")
+    return where
+
+
+def _pieces_of(selection: Selection) -> Iterator[Selection]:
+    """The selection in pieces whose lists a statement can carry."""
+    for numbers in _pieces(selection.accession_numbers):
+        for keys in _pieces(selection.partition_keys or None):
+            yield replace(selection, accession_numbers=numbers, partition_keys=keys or ())
+
+
+def _pieces(values: Sequence[str] | None) -> Iterator[tuple[str, ...] | None]:
+    if values is None:
+        yield None
+        return
+    unique = tuple(dict.fromkeys(values))
+    for start in range(0, len(unique), _IN_CHUNK):
+        yield unique[start : start + _IN_CHUNK]

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.claims import ClaimLostError, Claims
 from locutus_dagster.ledger.connection import LedgerError
-from locutus_dagster.ledger.deliveries import Deliveries, supersede
+from locutus_dagster.ledger.deliveries import Deliveries, is_taken, supersede
 from locutus_dagster.ledger.pauses import Pauses
 from locutus_dagster.ledger.recalls import Recalls
 from locutus_dagster.ledger.resolutions import Resolutions
@@ -166,16 +166,7 @@ class Ledger(Selecting, Deliveries, Claims, Recalls, Resolutions, Pauses):
         with self.session() as session:
             accession = move(session, accession_id, State.DELIVERED, by=by)
             _mark_deleted(session, accession_id, spent)
-            taken = session.scalar(
-                select(Delivery.accession_id).where(
-                    Delivery.target == delivery.target,
-                    Delivery.uri == delivery.uri,
-                    Delivery.superseded_at.is_(None),
-                    Delivery.withdrawn_at.is_(None),
-                    Delivery.accession_id != accession_id,
-                )
-            )
-            if taken is not None:
+            if is_taken(session, accession_id, delivery.target, delivery.uri):
                 raise LedgerError(
                     "Another accession has been delivered to the same place.",
                     "Mend the key template so that every study has a place of its own.",
@@ -220,7 +211,7 @@ class Ledger(Selecting, Deliveries, Claims, Recalls, Resolutions, Pauses):
             accession = session.get_one(Accession, accession_id, with_for_update=True)
             if retire or delete_record:
                 _retire(session, accession, why, delete_record, by)
-            _mark_deleted(session, accession_id, _INTERIM_KINDS)
+                session.flush()  # before the row is read again
             move(session, accession_id, State.REQUESTED, reason=why, by=by)
 
     def note_changed(self, row_id: int, kinds: str) -> None:
@@ -235,6 +226,10 @@ class Ledger(Selecting, Deliveries, Claims, Recalls, Resolutions, Pauses):
 
 
 _INTERIM_KINDS = ("raw", "deidentified")
+# In any other state there is nothing to resume: the next attempt starts from the first phase, or
+# there is none. A zip that was made before the source came to hold no study, or several, is not
+# delivered afterwards.
+_RESUMABLE = frozenset({State.EXTRACTED, State.DEIDENTIFIED, State.DELIVERED, State.FAILED})
 _OF_A_GENERATION: dict[str, Any] = {
     "source_study": None,
     "source_fingerprint": None,
@@ -258,6 +253,8 @@ def move(
 ) -> Accession:
     """Change an accession's state within a transaction, and append the event.
 
+    Where the state is one that nothing is resumed from, artifacts are written off.
+
     Raises:
         IllegalTransitionError: the table does not allow it.
         ClaimLostError: it depends on a claim that another worker has taken over.
@@ -278,6 +275,8 @@ def move(
         accession.label = by.label
     for column, value in (values or {}).items():
         setattr(accession, column, value)
+    if state not in _RESUMABLE:
+        _mark_deleted(session, accession_id, _INTERIM_KINDS)
     session.add(
         Event(
             accession_id=accession_id,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
+from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import Reprocess, RunSettings, Settings, Sweep
 
 __all__ = ["RunOptions"]
@@ -39,10 +41,30 @@ class RunOptions:
 
     @classmethod
     def of(cls, settings: Settings, **asked: Any) -> RunOptions:
-        """The settings' defaults, and over them what was asked for; None asks for nothing."""
+        """The settings' defaults, and over them what was asked for; None asks for nothing.
+
+        Raises:
+            LocutusError: a word is none of those that can be chosen from.
+        """
         ours = {one.name for one in fields(cls)}
         known: dict[str, Any] = {
             name: getattr(settings.run, name) for name in RunSettings.model_fields if name in ours
         }
         known.update({name: value for name, value in asked.items() if value is not None})
+        known["reprocess"] = _one_of(Reprocess, known["reprocess"])
+        known["sweep"] = _one_of(Sweep, known["sweep"])
         return cls(**known)
+
+
+_Choice = TypeVar("_Choice", bound=Enum)
+
+
+def _one_of(choices: type[_Choice], word: object) -> _Choice:
+    try:
+        return choices(word)
+    except ValueError:
+        known = ", ".join(str(choice.value) for choice in choices)
+        raise LocutusError(
+            f"There is no way to {choices.__name__.lower()} called '{word}'.",
+            f"Choose one of: {known}.",
+        ) from None

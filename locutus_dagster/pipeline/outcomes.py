@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["Artifact", "Finished", "GateChecked", "Metadata", "Outcome", "PhaseDone", "Result"]
+__all__ = [
+    "Artifact",
+    "Finished",
+    "GateChecked",
+    "Metadata",
+    "Outcome",
+    "PassDone",
+    "PhaseDone",
+    "Result",
+]
 
 Metadata = dict[str, int | float | str]
 
@@ -74,6 +83,25 @@ class Finished:
     result: Result
     reason: str = ""
     stop: bool = False
+
+
+@dataclass(frozen=True)
+class PassDone:
+    """One pass over what was left has ended.
+
+    Attributes:
+        number: of the pass, from 1.
+        counts: how many accessions of this pass ended in which way, by the words of `Result`.
+        left: accessions that a further pass may change.
+        ended: why no further pass follows; empty when one does.
+        fault: why the pass could not work at all; empty when it did.
+    """
+
+    number: int
+    counts: dict[str, int]
+    left: int
+    ended: str = ""
+    fault: str = ""
 
 
 Outcome = PhaseDone | GateChecked | Finished

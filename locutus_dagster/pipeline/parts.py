@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import cast
+from typing import Protocol, cast
 
 from locutus_dagster.deid import Policy, Pseudonyms
 from locutus_dagster.deid.identities.keys import KeyRing
@@ -25,7 +25,14 @@ from locutus_dagster.settings import FolderSourceSettings, Settings, WorkspaceSe
 from locutus_dagster.sources.base import StudySource
 from locutus_dagster.targets import ShareTarget, Target
 
-__all__ = ["DEFAULT_FACTORY", "Parts", "PartsFactory", "build_parts", "factory_named"]
+__all__ = [
+    "DEFAULT_FACTORY",
+    "Parts",
+    "PartsFactory",
+    "build_parts",
+    "build_source",
+    "factory_named",
+]
 
 
 def _carry_on(_place: str) -> None:
@@ -37,6 +44,8 @@ class Parts:
     """Everything a chain works with, built inside the process that uses it.
 
     Attributes:
+        secret_created: the workspace's secret was made just now; with parts that are made to look
+            only, one that is kept nowhere stands in for it.
         checkpoint: called with the name of each place where the chain has just committed,
             renamed or deleted something; tests end the process there.
         claimant: what this process has in hand.
@@ -84,12 +93,22 @@ class Parts:
         self.ledger.close()
 
 
-PartsFactory = Callable[[Settings, str], Parts]
+class PartsFactory(Protocol):
+    """Puts a workspace's parts together; see `build_parts`."""
+
+    def __call__(self, settings: Settings, workspace: str, *, look_only: bool = False) -> Parts:
+        """The parts, built inside the process that uses them."""
+
+
 DEFAULT_FACTORY = "locutus_dagster.pipeline.parts:build_parts"
 
 
-def build_parts(settings: Settings, workspace: str) -> Parts:
+def build_parts(settings: Settings, workspace: str, *, look_only: bool = False) -> Parts:
     """Put together the parts that the settings ask for.
+
+    Args:
+        look_only: for looking at what is there: nothing is created, noted or brought up to date
+            for the parts, and the ledger refuses changes. `check` would write, so it is not called.
 
     Raises:
         LocutusError: the workspace is unknown, its policy has problems, the ledger cannot be
@@ -97,13 +116,14 @@ def build_parts(settings: Settings, workspace: str) -> Parts:
     """
     own = settings.workspace(workspace)
     policy = workspace_policy(settings, workspace)
-    ledger = Ledger.open(settings.ledger_address)
-    keys, created = load_keys(settings, workspace, ledger)
+    opened = Ledger.open_existing if look_only else Ledger.open
+    ledger = opened(settings.ledger_address)
+    keys, created = load_keys(settings, workspace, ledger, look_only=look_only)
     return Parts(
         settings=settings,
         workspace=workspace,
         ledger=ledger,
-        source=_source(settings, workspace, own),
+        source=build_source(settings, workspace, look_only=look_only),
         target=ShareTarget(own.target.path),
         interim=InterimStore(settings.scratch_dir, settings.scratch_limit),
         policy=policy,
@@ -112,12 +132,14 @@ def build_parts(settings: Settings, workspace: str) -> Parts:
     )
 
 
-def _source(settings: Settings, workspace: str, own: WorkspaceSettings) -> StudySource:
+def build_source(settings: Settings, workspace: str, *, look_only: bool = False) -> StudySource:
+    """The workspace's source; one of its own for each thread that asks."""
     from locutus_dagster.sources.registry import open_source
 
+    own = settings.workspace(workspace)
     if isinstance(own.source, FolderSourceSettings):
         index = settings.private_dir / f"{workspace}.folder-index.sqlite"
-        return open_source("folder", root=own.source.path, index_path=index)
+        return open_source("folder", root=own.source.path, index_path=index, look_only=look_only)
     password = own.source.password
     return open_source(
         "orthanc",

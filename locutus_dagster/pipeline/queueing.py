@@ -26,13 +26,14 @@ class PauseSwitch:
     def __init__(self, ledger: Ledger, module: str = "processing") -> None:
         self._ledger = ledger
         self._scopes = (SYSTEM, node_scope(HOST), module_scope(module))
-        self._looked = 0.0
+        self._looked: float | None = None
         self._why = ""
 
     def why(self) -> str:
         """Why it is paused, in words; empty when it is not."""
-        if time.monotonic() - self._looked >= _LOOK_EVERY or not self._looked:
-            self._looked = time.monotonic()
+        at = time.monotonic()
+        if self._looked is None or at - self._looked >= _LOOK_EVERY:
+            self._looked = at
             found = self._ledger.paused(self._scopes)
             self._why = "" if found is None else told(found.scope, found.reason)
         return self._why
@@ -58,7 +59,8 @@ class Queue:
         self.left: list[str] = []
         self.paused = ""
         self._switch = switch
-        self._put_off: set[str] = set()
+        self._stopped = False
+        self._not_before: dict[str, float] = {}
 
     def take(self, *, patiently: bool = True) -> str | None:
         """The next key, None when there is none (now).
@@ -67,28 +69,34 @@ class Queue:
             patiently: where every key that is left is in another run's hands, wait a moment and
                 try again, rather than return None.
         """
-        if not self.waiting:
-            return None
-        self.paused = self._switch.why()
-        if self.paused:
-            self.stop()
-            return None
-        if self._put_off.issuperset(self.waiting):
+        while self.waiting:
+            # Also after each wait: a pause may have been set in the meantime.
+            if why := self._switch.why():
+                self.paused = why
+                self.stop()
+                return None
+            # What was put off stands behind all others, the longest put off first.
+            early = self._not_before.get(self.waiting[0], 0.0) - time.monotonic()
+            if early <= 0:
+                return self.waiting.popleft()
             if not patiently:
                 return None
-            time.sleep(_LOOK_EVERY)
-            self._put_off.clear()
-        return self.waiting.popleft()
+            time.sleep(early)
+        return None
 
     def put_off(self, outcome: Outcome) -> bool:
         """Put a key at the end if another run has it in hand; whether that was so."""
         if not isinstance(outcome, Finished) or outcome.result is not Result.BUSY:
             return False
-        self.waiting.append(outcome.partition_key)
-        self._put_off.add(outcome.partition_key)
+        if self._stopped:
+            self.left.append(outcome.partition_key)
+        else:
+            self.waiting.append(outcome.partition_key)
+            self._not_before[outcome.partition_key] = time.monotonic() + _LOOK_EVERY
         return True
 
     def stop(self) -> None:
-        """Take nothing more."""
+        """Take nothing more; a key that turns out to be in another run's hands is left, too."""
+        self._stopped = True
         self.left += self.waiting
         self.waiting.clear()

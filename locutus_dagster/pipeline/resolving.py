@@ -1,6 +1,6 @@
 """Which of the studies that a source lists for an accession is the one, after what was decided.
 
-What belongs here: `settle`, one decision over one answer of a source. What does not: making
+What belongs here: what one decision makes of one answer of a source. What does not: making
 decisions (`resolution_plans.py`), keeping them (`ledger/resolutions.py`).
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from locutus_dagster.ledger.resolutions import ResolutionRecord, ResolveCommand
 from locutus_dagster.sources.base import FoundStudy
 
-__all__ = ["Ambiguous", "Dropped", "Nothing", "Settled", "Waiting", "settle"]
+__all__ = ["Ambiguous", "Dropped", "Nothing", "Settled", "Waiting", "left_open", "settle"]
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,41 @@ Settled = FoundStudy | Nothing | Ambiguous | Waiting | Dropped
 
 def settle(found: Sequence[FoundStudy], decision: ResolutionRecord | None) -> Settled:
     """The accession's study, or why there is none."""
+    left = left_open(found, decision)
     if decision is None:
-        return _only(found)
+        return _only(left)
     match decision.command:
         case ResolveCommand.DROP:
             return Dropped()
         case ResolveCommand.MERGE:
-            return found[0] if len(found) == 1 else Waiting(decision.command)
-        case ResolveCommand.RESEND | ResolveCommand.DROP_FROM_STAGE:
-            # A study that is sent anew may carry the identifiers that it had before.
-            passed_over = decision.passed_over
-            fresh = [one for one in found if passed_over.get(one.source_id) != one.version]
-            if not fresh and decision.command is ResolveCommand.RESEND:
-                return Waiting(decision.command)
-            return _only(fresh)
+            return left[0] if len(left) == 1 else Waiting(decision.command)
+        case ResolveCommand.RESEND:
+            return _only(left) if left else Waiting(decision.command)
+        case ResolveCommand.DROP_FROM_STAGE:
+            return _only(left)
         case _:
-            left = [one for one in found if one.source_id not in decision.passed_over]
-            return _only(left)  # the chosen one, unless further ones have arrived since
+            gone = all(one.source_id != decision.chosen for one in left)
+            if gone and left and len(left) < len(found):
+                # The others were passed over in favour of one that is no more: a person decides
+                # between them and what has arrived since.
+                return Ambiguous(len(found))
+            return _only(left)
+
+
+def left_open(
+    found: Sequence[FoundStudy], decision: ResolutionRecord | None
+) -> tuple[FoundStudy, ...]:
+    """The studies that have not been passed over.
+
+    One that has changed since it was passed over is another study: what radiology sends anew may
+    carry the identifiers that it had before. Where a person has named the study to use, what
+    becomes of the others changes nothing.
+    """
+    if decision is None:
+        return tuple(found)
+    if decision.command is ResolveCommand.CHOOSE:
+        return tuple(one for one in found if one.source_id not in decision.passed_over)
+    return tuple(one for one in found if decision.passed_over.get(one.source_id) != one.version)
 
 
 def _only(found: Sequence[FoundStudy]) -> FoundStudy | Nothing | Ambiguous:

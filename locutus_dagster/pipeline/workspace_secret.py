@@ -40,8 +40,14 @@ def keep_it(settings: Settings, workspace: str) -> str:
     )
 
 
-def load_keys(settings: Settings, workspace: str, ledger: Ledger) -> tuple[KeyRing, bool]:
+def load_keys(
+    settings: Settings, workspace: str, ledger: Ledger, *, look_only: bool = False
+) -> tuple[KeyRing, bool]:
     """The workspace's keys, and whether the first of them was created just now.
+
+    Args:
+        look_only: write nothing; where a secret would be created, one that is kept nowhere stands
+            in for it.
 
     Raises:
         SecretMissingError: the secret that earlier pseudonyms were made with is gone, or another
@@ -59,6 +65,8 @@ def load_keys(settings: Settings, workspace: str, ledger: Ledger) -> tuple[KeyRi
                     "studies have been pseudonymised with it.",
                     "Restore that file from your backup; a new secret would change every UID.",
                 )
+            if look_only:
+                return KeyRing.parse(new_secret()), True
             created = _create(path)
         reference = f"file:{path}"
     try:
@@ -67,18 +75,22 @@ def load_keys(settings: Settings, workspace: str, ledger: Ledger) -> tuple[KeyRi
         raise SecretMissingError(
             f"The secret of workspace '{workspace}' cannot be used. {error.message}", error.hint
         ) from None
-    _hold_against(keys, known, workspace, ledger)
+    if not (look_only and known is None):  # then there is nothing to hold it against
+        _hold_against(keys, known, workspace, ledger, look_only=look_only)
     return keys, created
 
 
-def _hold_against(keys: KeyRing, known: str | None, workspace: str, ledger: Ledger) -> None:
+def _hold_against(
+    keys: KeyRing, known: str | None, workspace: str, ledger: Ledger, *, look_only: bool
+) -> None:
     """Note the current key in the ledger, unless the one that stands there is none of the ring."""
     current = keys.current.key_id
-    if known is None:
-        ledger.ensure_workspace(workspace)
-    if known is None or (_versioned(known) in keys.key_ids and known != current):
-        ledger.set_workspace_key_id(workspace, current, before=known)
-        known = ledger.workspace_key_id(workspace)  # another process may have been quicker
+    if not look_only:
+        if known is None:
+            ledger.ensure_workspace(workspace)
+        if known is None or (_versioned(known) in keys.key_ids and known != current):
+            ledger.set_workspace_key_id(workspace, current, before=known)
+            known = ledger.workspace_key_id(workspace)  # another process may have been quicker
     if known is not None and _versioned(known) in keys.key_ids:
         return
     raise SecretMissingError(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from io import BufferedReader
 from pathlib import Path
 
@@ -21,8 +23,10 @@ from locutus_dagster.sources.base import (
     SourceUnavailableError,
     StudyChangedError,
     StudyIncompleteError,
+    StudyOverview,
 )
 from locutus_dagster.sources.folder_index import FolderIndex, IndexedFile, open_regular
+from locutus_dagster.sources.patient_digests import patient_digests
 
 __all__ = ["FolderSource"]
 
@@ -30,6 +34,7 @@ _MIB = 1024 * 1024
 _HELD_AT_MOST = 32 * _MIB
 """Files up to this size are held in memory; larger ones flow through in chunks."""
 _CHUNK = _MIB
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class FolderSource:
@@ -44,11 +49,15 @@ class FolderSource:
         root: the top directory.
         index_path: where the index is kept, on a local disk; it holds identifiers, so it and a
             directory made for it are accessible to their owner only.
+        look_only: start from the index that is there, if any, and leave it as it is.
     """
 
-    def __init__(self, root: str | Path, *, index_path: str | Path) -> None:
+    def __init__(
+        self, root: str | Path, *, index_path: str | Path, look_only: bool = False
+    ) -> None:
         self._root = Path(root).expanduser().resolve()
-        self._index = FolderIndex(self._root, Path(index_path).expanduser())
+        path = Path(index_path).expanduser()
+        self._index = FolderIndex(self._root, path, look_only=look_only)
         self._fresh = False
 
     def __repr__(self) -> str:
@@ -58,6 +67,9 @@ class FolderSource:
 
     def find(self, accession_number: str) -> list[FoundStudy]:
         """List the studies with exactly this accession number; see `StudySource.find`.
+
+        `changed_at` is the newest of the files' modification times: a study that is deleted and
+        copied back with its old times is the same again.
 
         Raises:
             SourceError: the accession number is empty, or the index cannot be kept.
@@ -74,9 +86,33 @@ class FolderSource:
                     instances=len(files),
                     size=sum(file.size for file in files),
                     fingerprint=_fingerprint(files),
+                    changed_at=_newest(files),
                 )
             )
         return found
+
+    def overview(self, study: FoundStudy) -> StudyOverview:
+        """Look what the study consists of; see `StudySource.overview`.
+
+        Everything is exact as of each file's header when the index last read it. A file too
+        damaged to say what it is counts as ("", ""), and one without a Series Instance UID belongs
+        to no series.
+
+        Raises:
+            StudyChangedError: no file of the study is left.
+            SourceUnavailableError: the folder is no longer there.
+        """
+        self._bring_up_to_date()
+        files = self._files_now(study)
+        if not files:
+            self._require_root()
+            raise _changed()
+        kinds = Counter((file.sop_class, file.modality) for file in files)
+        return StudyOverview(
+            series=len({file.series_uid for file in files} - {""}),
+            kinds=dict(sorted(kinds.items())),
+            patients=patient_digests(file.patient.encode() for file in files),
+        )
 
     def fetch(self, study: FoundStudy, sink: InstanceSink) -> FetchReceipt:
         """Write every file of the study to `sink`, in the order of their SOP Instance UIDs.
@@ -148,12 +184,16 @@ class FolderSource:
         if not self._fresh:
             self.refresh()
 
-    def _unchanged_files(self, study: FoundStudy) -> list[IndexedFile]:
-        """The study's files, if they still are what `find` saw: in the index, and on the disk."""
+    def _files_now(self, study: FoundStudy) -> list[IndexedFile]:
+        """The study's files, after another look into the directories that have some."""
         study_uid, _, accession = study.source_id.partition("\n")
         before = self._index.files_of(accession, study_uid)
         self._index.refresh_directories(file.directory for file in before)
-        files = self._index.files_of(accession, study_uid)
+        return self._index.files_of(accession, study_uid)
+
+    def _unchanged_files(self, study: FoundStudy) -> list[IndexedFile]:
+        """The study's files, if they still are what `find` saw: in the index, and on the disk."""
+        files = self._files_now(study)
         if _fingerprint(files) != study.fingerprint:
             self._require_root()
             raise _changed()
@@ -226,6 +266,14 @@ def _fingerprint(files: Sequence[IndexedFile]) -> str:
     ):
         digest.update(line)
     return digest.hexdigest()
+
+
+def _newest(files: Sequence[IndexedFile]) -> datetime | None:
+    """The newest modification time; None where it is none that a calendar knows."""
+    try:
+        return _EPOCH + timedelta(microseconds=max(file.mtime_ns for file in files) // 1000)
+    except OverflowError:
+        return None
 
 
 def _changed() -> StudyChangedError:

@@ -1,7 +1,8 @@
-"""What one file of a folder says about the study it belongs to.
+"""What one file of a folder says about the study it belongs to, and about itself.
 
-What belongs here: reading the few elements that attribute a file, out of whole, cut and odd files
-alike, without a word in any log. What does not: remembering them (`folder_index.py`).
+What belongs here: reading the few elements that attribute a file and that an overview counts, out
+of whole, cut and odd files alike, without a word in any log. What does not: remembering them
+(`folder_index.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,22 @@ DAMAGED = "damaged"
 OTHER = "other"
 """Not DICOM at all."""
 
-_ACCESSION_NUMBER = 0x00080050
+_SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
+_ACCESSION_NUMBER = 0x00080050
+_MODALITY = 0x00080060
+_PATIENT_ID = 0x00100020
 _STUDY_INSTANCE_UID = 0x0020000D
+_SERIES_INSTANCE_UID = 0x0020000E
+_WANTED = (
+    _SOP_CLASS_UID,
+    _SOP_INSTANCE_UID,
+    _ACCESSION_NUMBER,
+    _MODALITY,
+    _PATIENT_ID,
+    _STUDY_INSTANCE_UID,
+    _SERIES_INSTANCE_UID,
+)
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _BARE_STARTS = (b"\x02\0", b"\x08\0", b"\0\x08")
 """How a data set without preamble begins: group 0002 or 0008, in either byte order."""
@@ -40,19 +54,34 @@ _BARE_STARTS = (b"\x02\0", b"\x08\0", b"\0\x08")
 
 @dataclass(frozen=True)
 class Header:
-    """What attributes one file; `kind` is one of this module's constants."""
+    """What one file says; "" stands for what it does not.
+
+    Attributes:
+        kind: one of this module's constants.
+        accession: attributes the file, as `study_uid` and `sop_uid` do.
+        study_uid: see `accession`.
+        sop_uid: see `accession`.
+        series_uid: for an overview, as all that follows.
+        sop_class: SOP Class UID of the data set.
+        modality: in upper case.
+        patient_id: as it stands in the file, padding included.
+    """
 
     kind: str
-    accession: str = ""
-    study_uid: str = ""
-    sop_uid: str = ""
+    accession: str = field(default="", repr=False)
+    study_uid: str = field(default="", repr=False)
+    sop_uid: str = field(default="", repr=False)
+    series_uid: str = field(default="", repr=False)
+    sop_class: str = ""
+    modality: str = ""
+    patient_id: bytes = field(default=b"", repr=False)
 
 
 def read_header(file: BufferedReader) -> Header:
-    """Read what attributes a file, as far as it can be read.
+    """Read what a file says, as far as it can be read.
 
-    Reading stops behind the Study Instance UID, so that a file cut in its pixel data, or anywhere
-    else behind that element, still is attributed: withholding it, visibly, is for the
+    Reading stops behind the Series Instance UID, so that a file cut in its pixel data, or anywhere
+    else behind the Study Instance UID, still is attributed: withholding it, visibly, is for the
     de-identification engine. If the elements are not where they should be, the whole header is
     searched.
     """
@@ -78,12 +107,12 @@ def _parse(file: BufferedReader, whole: bool) -> FileDataset:
     import pydicom
     from pydicom.filereader import read_partial
 
-    tags: list[int] = [_SOP_INSTANCE_UID, _ACCESSION_NUMBER, _STUDY_INSTANCE_UID]
+    tags: list[int] = [*_WANTED]
     if whole:
         return pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=[*tags])
     return read_partial(
         file,
-        stop_when=lambda tag, vr, length: tag > _STUDY_INSTANCE_UID,
+        stop_when=lambda tag, vr, length: tag > _SERIES_INSTANCE_UID,
         force=True,
         specific_tags=[*tags],
     )
@@ -92,11 +121,31 @@ def _parse(file: BufferedReader, whole: bool) -> FileDataset:
 def _header_of(dataset: FileDataset, unknown: Header) -> Header:
     if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == _MEDIA_STORAGE_DIRECTORY:
         return Header(DICOMDIR)
+    series_uid, sop_class, modality, patient_id = (
+        _bytes(dataset, tag)
+        for tag in (_SERIES_INSTANCE_UID, _SOP_CLASS_UID, _MODALITY, _PATIENT_ID)
+    )
     accession = _text(dataset, _ACCESSION_NUMBER)
     study_uid = _text(dataset, _STUDY_INSTANCE_UID)
     if not accession and not study_uid:
         return unknown
-    return Header(DICOM, accession, study_uid, _text(dataset, _SOP_INSTANCE_UID))
+    return Header(
+        DICOM,
+        accession,
+        study_uid,
+        _text(dataset, _SOP_INSTANCE_UID),
+        unpadded(series_uid.decode("ascii", "replace")),
+        unpadded(sop_class.decode("ascii", "replace")),
+        unpadded(modality.decode("ascii", "replace")).upper(),
+        patient_id,
+    )
+
+
+def _bytes(dataset: FileDataset, tag: int) -> bytes:
+    """A value as it stands in the file; what serves an overview only must not fail to be read."""
+    element = dataset.get_item(tag)
+    value = None if element is None else element.value
+    return value if isinstance(value, bytes) else b""
 
 
 def _text(dataset: FileDataset, tag: int) -> str:

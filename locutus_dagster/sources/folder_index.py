@@ -14,20 +14,23 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import secrets
 import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from locutus_dagster.sources.base import SourceError, SourceUnavailableError
 from locutus_dagster.sources.folder_headers import DAMAGED, DICOM, OTHER, Header, read_header
+from locutus_dagster.sources.patient_digests import patient_digest
+from locutus_dagster.sqlite_looking import connect_to_look
 
 __all__ = ["FolderIndex", "IndexedFile", "open_regular"]
 
-_FORMAT = 1
+_FORMAT = 2
 _COMMIT_EVERY = 500
 
 _UNREADABLE = "unreadable"
@@ -41,7 +44,11 @@ CREATE TABLE files (
     kind TEXT NOT NULL,
     accession TEXT NOT NULL DEFAULT '',
     study_uid TEXT NOT NULL DEFAULT '',
-    sop_uid TEXT NOT NULL DEFAULT ''
+    sop_uid TEXT NOT NULL DEFAULT '',
+    series_uid TEXT NOT NULL DEFAULT '',
+    sop_class TEXT NOT NULL DEFAULT '',
+    modality TEXT NOT NULL DEFAULT '',
+    patient TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE INDEX files_by_accession ON files (accession);
 CREATE INDEX files_by_study ON files (study_uid);
@@ -52,13 +59,20 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 
 
 class IndexedFile(NamedTuple):
-    """One file of a study, as the index remembers it."""
+    """One file of a study, as the index remembers it; `patient` is a digest."""
 
     path: bytes
     directory: bytes
     size: int
     mtime_ns: int
     sop_uid: str
+    series_uid: str
+    sop_class: str
+    modality: str
+    patient: str
+
+
+_FILE = ", ".join(IndexedFile._fields)
 
 
 class FolderIndex:
@@ -70,9 +84,12 @@ class FolderIndex:
     Args:
         root: the tree; resolved by the caller.
         path: the SQLite file; created readable for its owner only, as it holds identifiers.
+        look_only: the file is neither made nor changed; what it holds is copied into one that has
+            no name and vanishes with its connection.
     """
 
-    def __init__(self, root: Path, path: Path) -> None:
+    def __init__(self, root: Path, path: Path, *, look_only: bool = False) -> None:
+        self._look_only = look_only
         self._root = os.fsencode(root)
         self._path = path.resolve()
         self._own = {
@@ -211,8 +228,9 @@ class FolderIndex:
         mtime_ns: int,
         header: Header,
     ) -> None:
+        salt = FolderIndex._fact(db, "patient_salt") or b""
         db.execute(
-            "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 path,
                 directory,
@@ -222,6 +240,10 @@ class FolderIndex:
                 header.accession,
                 header.study_uid,
                 header.sop_uid,
+                header.series_uid,
+                header.sop_class,
+                header.modality,
+                patient_digest(header.patient_id, salt=salt),
             ),
         )
 
@@ -264,7 +286,7 @@ class FolderIndex:
         """
         with_orphans = study_uid and len(self.studies_of(accession)) == 1
         rows = self._db.execute(
-            "SELECT path, directory, size, mtime_ns, sop_uid FROM files WHERE kind = :dicom AND ("
+            f"SELECT {_FILE} FROM files WHERE kind = :dicom AND ("
             " (study_uid = :study AND"
             "  (accession = :accession OR (accession = '' AND :study <> '')))"
             " OR (:orphans AND study_uid = '' AND accession = :accession)"
@@ -284,7 +306,7 @@ class FolderIndex:
     def _damaged_in(self, directory: bytes, study_uid: str) -> list[IndexedFile]:
         """The damaged DICOM files of a directory that holds one study only."""
         rows = self._db.execute(
-            "SELECT path, directory, size, mtime_ns, sop_uid FROM files"
+            f"SELECT {_FILE} FROM files"
             " WHERE directory = :directory AND kind = :damaged AND NOT EXISTS ("
             "  SELECT 1 FROM files WHERE directory = :directory AND kind = :dicom"
             "  AND study_uid NOT IN (:study, ''))"
@@ -335,7 +357,7 @@ class FolderIndex:
     def _db(self) -> sqlite3.Connection:
         if self._connection is None:
             try:
-                self._connection = self._open()
+                self._connection = self._copy() if self._look_only else self._open()
             except (OSError, sqlite3.Error):
                 raise SourceError(
                     "The index of the source folder cannot be opened.",
@@ -361,6 +383,18 @@ class FolderIndex:
             raise
         return db
 
+    def _copy(self) -> sqlite3.Connection:
+        db = sqlite3.connect("")
+        try:
+            with suppress(OSError, sqlite3.Error), closing(connect_to_look(self._path)) as known:
+                known.backup(db)
+            if not self._is_ours(db):
+                self._build(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
     def _is_ours(self, db: sqlite3.Connection) -> bool:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         return version == _FORMAT and self._fact(db, "root") == self._root
@@ -371,6 +405,7 @@ class FolderIndex:
             db.execute(f"DROP TABLE IF EXISTS {table}")
         db.executescript(_SCHEMA)
         self._set_fact(db, "root", self._root)
+        self._set_fact(db, "patient_salt", secrets.token_bytes(16))
         db.execute(f"PRAGMA user_version = {_FORMAT}")
         db.commit()
 
@@ -402,6 +437,9 @@ class FolderIndex:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Hold the lock beside the index; the kernel frees it should this process die."""
+        if self._look_only:
+            yield
+            return
         handle = os.open(
             self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600
         )

@@ -7,8 +7,10 @@ connection itself (`orthanc.py`). Nothing here leaves the room.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from urllib.parse import quote, unquote, urlsplit
 
 from locutus_dagster.sources.base import SourceError, StudyChangedError
@@ -25,7 +27,11 @@ __all__ = [
     "changed",
     "fingerprint",
     "in_url",
+    "utc_time",
 ]
+
+
+_TIME = re.compile(r"\d{8}T\d{6}", re.ASCII)
 
 
 class TransientError(Exception):
@@ -88,6 +94,16 @@ def bad_url() -> SourceError:
 
 def in_url(orthanc_id: str) -> str:
     return quote(orthanc_id, safe="")
+
+
+def utc_time(text: object) -> datetime | None:
+    """A time as Orthanc writes it, in UTC (`20260131T235959`); None for anything else."""
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        return None
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def fingerprint(instances: Sequence[ListedInstance]) -> str:

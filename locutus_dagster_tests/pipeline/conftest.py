@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from locutus_dagster.demo.pacs import DemoPacs, build_demo_pacs
+from locutus_dagster_tests.pipeline.small_world import SmallWorld
 from locutus_dagster_tests.pipeline.world import World
 
 
@@ -31,3 +32,11 @@ def make_world(tmp_path: Path, demo_pacs: DemoPacs) -> Callable[..., World]:
 def world(make_world: Callable[..., World]) -> World:
     """A world with the default settings, which works in this process."""
     return make_world()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[SmallWorld]:
+    """A workspace over a source of tiny studies, with nothing in it."""
+    made = SmallWorld.build(tmp_path / "small")
+    yield made
+    made.ledger.close()

@@ -1,0 +1,146 @@
+"""`locutus run`: process accessions of a workspace, chosen by manifest or by filter.
+
+What belongs here: the command's options. What does not: the run (`running.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from locutus_dagster.cli.console import err, errors_for_people, out
+from locutus_dagster.errors import LocutusError
+from locutus_dagster.settings import Reprocess, Sweep
+
+__all__ = ["run_command"]
+
+
+def run_command(
+    manifest: Annotated[
+        str | None, typer.Argument(help="The name of a loaded manifest; without it, by filter.")
+    ] = None,
+    workspace: Annotated[
+        str, typer.Option("--workspace", "-w", help="The project to work in.")
+    ] = "default",
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only accessions that stand so: pending, failed, unfinished, '!delivered', or "
+            "the beginning of one of the reference's words. Several are united."
+        ),
+    ] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
+    accession_file: Annotated[
+        Path | None, typer.Option(help="Only the accessions that this file lists.")
+    ] = None,
+    changed_since: Annotated[
+        str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every accession of the workspace.")
+    ] = False,
+    reprocess: Annotated[
+        Reprocess | None, typer.Option(help="What becomes of accessions that are finished.")
+    ] = None,
+    withdraw: Annotated[
+        bool | None,
+        typer.Option("--withdraw/--keep", help="Remove superseded deliveries from their target."),
+    ] = None,
+    sweep: Annotated[
+        Sweep | None,
+        typer.Option(help="Which accessions that stand in the middle are gone on with."),
+    ] = None,
+    until_converged: Annotated[
+        bool | None,
+        typer.Option(
+            "--until-converged/--once", help="Pass after pass until nothing is left that changes."
+        ),
+    ] = None,
+    max_passes: Annotated[int | None, typer.Option(min=1, help="The most passes.")] = None,
+    pass_wait: Annotated[
+        float | None, typer.Option(min=0, help="Seconds between two passes.")
+    ] = None,
+    allow_duplicates: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-duplicates/--no-duplicates",
+            help="Process an accession again for each row that names it.",
+        ),
+    ] = None,
+    check_source: Annotated[
+        bool | None,
+        typer.Option(
+            "--check-source/--trust-ledger",
+            help="Ask the source whether the studies of deliveries have changed.",
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="A name for this batch, kept with it.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
+    ] = False,
+    force_success: Annotated[
+        bool | None,
+        typer.Option("--force-success/--honest", help="Exit with 0 where some accessions failed."),
+    ] = None,
+    accessions: Annotated[
+        bool,
+        typer.Option(
+            "--accessions", help="Show accession numbers (not where output is kept as a log)."
+        ),
+    ] = False,
+) -> None:
+    """Process accessions in this process, through Dagster."""
+    with errors_for_people():
+        from locutus_dagster.cli.running import RunRequest, run_and_show
+        from locutus_dagster.pipeline.choosing import selection
+        from locutus_dagster.pipeline.options import RunOptions
+        from locutus_dagster.settings import load_settings
+
+        settings = load_settings()
+        settings.workspace(workspace)
+        chosen = selection(
+            manifests=(manifest,) if manifest else (),
+            statuses=tuple(status or ()),
+            subjects=tuple(subject or ()),
+            accession_file=accession_file,
+            changed_since=changed_since,
+        )
+        if chosen.everything and not everything:
+            raise LocutusError(
+                "Nothing was selected.",
+                "Name a manifest, give a filter such as --status unfinished, or say --all.",
+            )
+        asked: dict[str, Any] = {
+            "reprocess": reprocess.value if reprocess else None,
+            "withdraw": withdraw,
+            "sweep": sweep.value if sweep else None,
+            "until_converged": until_converged,
+            "max_passes": max_passes,
+            "pass_wait": pass_wait,
+            "allow_processing_of_duplicates": allow_duplicates,
+            "check_source": check_source,
+            "label": label,
+        }
+        if dry_run:
+            from locutus_dagster.cli.preflight import show_dry_run
+
+            options = RunOptions.of(settings, **asked)
+            raise typer.Exit(show_dry_run(settings, workspace, chosen, options, out, err))
+        config = {
+            "manifest": manifest,
+            "status": status,
+            "subject": subject,
+            "accession_file": str(accession_file.absolute()) if accession_file else None,
+            "changed_since": changed_since,
+            "everything": everything or None,
+            **asked,
+        }
+        request = RunRequest(
+            chosen,
+            {name: value for name, value in config.items() if value not in (None, [])},
+            accessions,
+            settings.run.force_success if force_success is None else force_success,
+        )
+        raise typer.Exit(run_and_show(settings, workspace, request, out, err))

@@ -1,0 +1,250 @@
+"""One run of the chain's step: from what was asked for to events and a verdict.
+
+What belongs here: turning a run's configuration into partitions, outcomes into Dagster events, and
+the end of a run into success or failure. What does not: the asset's definition (`assets.py`).
+
+The step yields a materialization as each phase of each accession is done, goes on past failures,
+and fails once at its end if anything failed, because only then does Dagster count the partitions
+that were not materialized as failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from locutus_dagster.defs.chain_config import ChainConfig
+from locutus_dagster.defs.names import CHANGED, GATE, PAUSED, chain_keys
+from locutus_dagster.defs.partitions import register_partitions
+from locutus_dagster.defs.plans import plan, withdraw_plan
+from locutus_dagster.defs.resources import EngineResource
+from locutus_dagster.errors import LocutusError
+from locutus_dagster.ledger import Ledger
+from locutus_dagster.manifests import load_manifest
+from locutus_dagster.pipeline.batch import Batch
+from locutus_dagster.pipeline.options import RunOptions
+from locutus_dagster.pipeline.outcomes import (
+    Artifact,
+    Finished,
+    GateChecked,
+    Metadata,
+    PassDone,
+    PhaseDone,
+    Result,
+)
+from locutus_dagster.pipeline.passes import run_passes
+from locutus_dagster.pipeline.picking import picked_up
+from locutus_dagster.pipeline.workspace_secret import keep_it
+
+__all__ = ["ChainStep"]
+
+_REASONS_TOLD = 20
+# Neither done nor failed: Dagster is to show them as they were before this run.
+_AS_BEFORE = (Result.PENDING, Result.CHANGED, Result.LEFT, Result.REFUSED)
+
+
+class ChainStep:
+    """One run of the step: remembers how each accession ended."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, workspace: str, engine: EngineResource
+    ) -> None:
+        self.context = context
+        self.workspace = workspace
+        self.engine = engine
+        self.keys = {
+            artifact: key
+            for artifact, key in chain_keys(workspace).items()
+            if key in context.selected_asset_keys
+        }
+        self.ended: dict[str, Finished] = {}
+        self.rejected = 0  # rows of the manifest that this run loaded
+
+    def run(self, config: ChainConfig) -> Iterator[Any]:
+        """Process what is asked for; events as they happen, a `Failure` at the end if need be."""
+        batch = self.engine.batch(self.workspace, self.context.run.run_id)
+        batch.options = config.options(batch.settings)
+        partition_keys = self._partition_keys(config, batch.options)
+        if batch.settings.keep_interim_files:
+            self.context.log.warning(
+                "LOCUTUS_KEEP_INTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "
+                "deletes them. Switch it off when the debugging is done.",
+                batch.settings.scratch_dir,
+            )
+        for outcome in run_passes(batch, partition_keys):
+            if isinstance(outcome, PhaseDone):
+                yield from self._materialization(outcome)
+            elif isinstance(outcome, GateChecked):
+                yield from self._evaluation(outcome)
+            elif isinstance(outcome, PassDone):
+                self._tell_pass(outcome)
+            else:
+                self._note(outcome)
+                if outcome.result is Result.CHANGED:
+                    yield from self._observation(outcome)
+        if batch.secret_created:
+            self.context.log.warning(keep_it(batch.settings, self.workspace))
+        self._conclude(batch, partition_keys)
+
+    def _partition_keys(self, config: ChainConfig, options: RunOptions) -> list[str]:
+        selected: list[str] | None = None
+        if self.context.has_partition_key or self.context.has_partition_key_range:
+            selected = list(self.context.partition_keys)
+        ledger = self.engine.ledger()
+        try:
+            keys = self._asked_for(config, selected, ledger)
+            more = picked_up(ledger, self.workspace, keys, options.sweep)
+        finally:
+            ledger.close()
+        if more:
+            self.context.log.info("%d accessions that stand in the middle go along", len(more))
+        plan(self.context, self.keys.values(), more if selected is not None else keys + more)
+        return keys + more
+
+    def _asked_for(
+        self, config: ChainConfig, selected: list[str] | None, ledger: Ledger
+    ) -> list[str]:
+        name = config.manifest
+        if config.file is not None:
+            name = self._load(config, ledger)
+        filters = config.selection(name)
+        if selected is not None:
+            if filters.everything:
+                return selected
+            wanted = {item.partition_key for item in ledger.select(self.workspace, filters)}
+            return [key for key in selected if key in wanted]
+        if filters.everything and not config.everything:
+            raise LocutusError(
+                "Nothing was selected.",
+                "Choose partitions, or name a manifest or a filter in the step's configuration "
+                "('file', 'manifest', 'status' …).",
+            )
+        keys = [item.partition_key for item in ledger.select(self.workspace, filters)]
+        if not keys and name is not None and name not in ledger.manifest_names(self.workspace):
+            raise LocutusError(
+                f"Workspace '{self.workspace}' has no manifest named '{name}'.",
+                "Load it with 'locutus load-manifest'.",
+            )
+        return keys
+
+    def _load(self, config: ChainConfig, ledger: Ledger) -> str:
+        report = load_manifest(
+            ledger, Path(config.file or ""), workspace=self.workspace, name=config.name
+        )
+        register_partitions(self.context.instance, self.workspace, report.partition_keys)
+        self.rejected = len(report.rejected)
+        for row in report.rejected:
+            self.context.log.error(
+                "%s, line %d, column %s: %s",
+                report.file_name,
+                row.line,
+                row.column or "(all)",
+                row.reason,
+            )
+        return report.manifest
+
+    def _tell_pass(self, done: PassDone) -> None:
+        counts = ", ".join(f"{count} {word}" for word, count in done.counts.items()) or "nothing"
+        rest = done.ended or f"{done.left} are left for the next pass"
+        if done.fault:
+            self.context.log.warning("Pass %d could not work: %s", done.number, done.fault)
+        self.context.log.info("Pass %d: %s; %s", done.number, counts, rest)
+
+    def _materialization(self, done: PhaseDone) -> Iterator[dg.AssetMaterialization]:
+        key = self.keys.get(done.artifact)
+        if key is None:
+            return
+        tags = {}
+        if isinstance(checksum := done.metadata.get("sha256"), str):
+            tags["dagster/data_version"] = checksum
+        yield dg.AssetMaterialization(
+            key, partition=done.partition_key, metadata=_metadata(done.metadata), tags=tags
+        )
+
+    def _evaluation(self, gate: GateChecked) -> Iterator[dg.AssetCheckEvaluation]:
+        rest_delivered = not gate.passed and gate.anything_left
+        if rest_delivered:
+            self.context.log.warning(
+                "%s: %s of %s instances are withheld because an identifier was left in them (%s); "
+                "the rest of the study is delivered",
+                gate.partition_key,
+                gate.metadata["instances withheld for residue"],
+                gate.metadata["instances searched"],
+                gate.metadata["places"],
+            )
+        if Artifact.DEIDENTIFIED not in self.keys:
+            return
+        severity = dg.AssetCheckSeverity
+        yield dg.AssetCheckEvaluation(
+            asset_key=self.keys[Artifact.DEIDENTIFIED],
+            check_name=GATE,
+            passed=gate.passed,
+            partition=gate.partition_key,
+            severity=severity.WARN if rest_delivered else severity.ERROR,
+            blocking=True,
+            metadata=_metadata(gate.metadata),
+        )
+
+    def _observation(self, end: Finished) -> Iterator[dg.AssetObservation]:
+        """Say of an earlier delivery that it is not what this manifest asks for."""
+        key = self.keys.get(Artifact.DELIVERED)
+        if key is not None:
+            yield dg.AssetObservation(
+                key, partition=end.partition_key, metadata={CHANGED: end.reason}
+            )
+
+    def _note(self, end: Finished) -> None:
+        self.ended[end.partition_key] = end
+        if end.result is Result.FAILED:
+            self.context.log.error("%s failed: %s", end.partition_key, end.reason)
+        elif end.result in _AS_BEFORE:
+            self.context.log.warning("%s %s: %s", end.partition_key, end.result.value, end.reason)
+
+    def _conclude(self, batch: Batch, partition_keys: list[str]) -> None:
+        by_result = {
+            result: [key for key, end in self.ended.items() if end.result is result]
+            for result in Result
+        }
+        counts = ", ".join(f"{len(found)} {r.value}" for r, found in by_result.items() if found)
+        self.context.log.info("%d accessions: %s", len(partition_keys), counts or "none")
+        failed, missed = by_result[Result.FAILED], batch.not_attempted
+        if not failed and not missed and not self.rejected:
+            return
+        as_before = [key for result in _AS_BEFORE for key in by_result[result]]
+        if batch.paused:
+            as_before += [key for key in missed if key not in self.ended]
+        withdraw_plan(self.context, self.keys.values(), as_before)
+        message = f"{len(failed)} of {len(partition_keys)} accessions failed"
+        if missed:
+            message += f"; {len(missed)} were not attempted"
+        if batch.paused:
+            message += f" ({batch.paused})"
+        if self.rejected:
+            message += f"; {self.rejected} rows of the manifest were rejected"
+        reasons = [f"- {key}: {self.ended[key].reason}" for key in failed[:_REASONS_TOLD]]
+        if len(failed) > len(reasons):
+            reasons.append(f"- and {len(failed) - len(reasons)} more")
+        raise dg.Failure(
+            f"{message}.\n" + "\n".join(reasons),
+            metadata={
+                "accessions": len(partition_keys),
+                "failed": len(failed),
+                "not attempted": len(missed),
+                "rows rejected": self.rejected,
+                PAUSED: batch.paused,
+            },
+            allow_retries=False,
+        )
+
+
+def _metadata(values: Metadata) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "uri" and isinstance(value, str):
+            made[name] = dg.MetadataValue.url(value)
+        else:
+            made[name] = value
+    return made
