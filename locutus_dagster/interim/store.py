@@ -260,7 +260,7 @@ def _lock_folder(path: Path) -> int:
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)  # `parents` would not give it the mode
             path.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            descriptor = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         except (FileExistsError, FileNotFoundError):
             if path.is_file():
                 raise
@@ -288,6 +288,9 @@ def _lock_if_free(path: Path) -> int | None:
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
+    except OSError:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None
 

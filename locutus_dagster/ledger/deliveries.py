@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.connection import LedgerConnection
-from locutus_dagster.ledger.schema import Accession, Delivery, now
+from locutus_dagster.ledger.schema import Accession, Announcement, Delivery, now
 from locutus_dagster.ledger.work import DeliveryRecord
 
-__all__ = ["Deliveries", "is_taken", "supersede"]
+__all__ = ["Deliveries", "forget", "is_taken", "supersede"]
 
 
 class Deliveries(LedgerConnection):
@@ -44,6 +45,47 @@ class Deliveries(LedgerConnection):
             found = session.scalar(
                 select(Delivery.id)
                 .where(Delivery.accession_id == accession_id, Delivery.row_id == row_id)
+                .limit(1)
+            )
+            return found is not None
+
+    def announce_delivery(
+        self, accession_id: int, target: str, uri: str, owner: str | None = None
+    ) -> None:
+        """Note where a delivery is about to be made, so that no crash leaves one unknown.
+
+        Raises:
+            ClaimLostError: `owner` has the accession in hand no more.
+        """
+        with self.session() as session:
+            accession = session.get_one(Accession, accession_id, with_for_update=True)
+            if owner is not None and accession.claimed_by != owner:
+                raise ClaimLostError
+            session.merge(Announcement(target=target, uri=uri, accession_id=accession_id))
+
+    def announced(self, accession_id: int) -> list[tuple[str, str]]:
+        """Target and URI of deliveries that were begun and never recorded."""
+        with self.session(reads_only=True) as session:
+            rows = session.scalars(
+                select(Announcement).where(Announcement.accession_id == accession_id)
+            )
+            return [(row.target, row.uri) for row in rows]
+
+    def forget_announced(self, accession_id: int, target: str, uri: str) -> None:
+        """Nothing unrecorded lies there any more."""
+        with self.session() as session:
+            forget(session, accession_id, target, uri)
+
+    def recorded_at(self, target: str, uri: str) -> bool:
+        """Whether what lies at `uri` is a delivery that was recorded, of whatever accession."""
+        with self.session(reads_only=True) as session:
+            found = session.scalar(
+                select(Delivery.id)
+                .where(
+                    Delivery.target == target,
+                    Delivery.uri == uri,
+                    Delivery.withdrawn_at.is_(None),
+                )
                 .limit(1)
             )
             return found is not None
@@ -111,6 +153,17 @@ def is_taken(session: Session, accession_id: int, target: str, uri: str) -> bool
         .limit(1)
     )
     return found is not None
+
+
+def forget(session: Session, accession_id: int, target: str, uri: str) -> None:
+    """Take back an announcement within a transaction."""
+    session.execute(
+        delete(Announcement).where(
+            Announcement.accession_id == accession_id,
+            Announcement.target == target,
+            Announcement.uri == uri,
+        )
+    )
 
 
 def supersede(session: Session, made: Delivery, withdraw: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,8 +20,6 @@ from sqlalchemy import (
     case,
     func,
     literal,
-    null,
-    or_,
     select,
     true,
     tuple_,
@@ -30,7 +28,7 @@ from sqlalchemy import (
 from locutus_dagster.ledger.claims import clock
 from locutus_dagster.ledger.connection import LedgerConnection
 from locutus_dagster.ledger.resolutions import ResolveCommand
-from locutus_dagster.ledger.schema import Accession, Event, Manifest, ManifestRow
+from locutus_dagster.ledger.schema import Accession, Event, Manifest, ManifestRow, Workspace
 from locutus_dagster.ledger.selection import Selection, conditions, in_hand, standing_command
 from locutus_dagster.ledger.states import Phase, State
 
@@ -41,6 +39,7 @@ OPEN = frozenset({State.LOADED, State.REQUESTED, State.EXTRACTED, State.DEIDENTI
 
 _PAGE = 5000  # rows; the transaction of a page is over before anything is printed
 _REJECTED, _DUPLICATE = "rejected", "duplicate"
+_ALL = Selection()
 
 
 @dataclass(frozen=True)
@@ -121,13 +120,10 @@ class Overview(LedgerConnection):
 
     def workspaces(self) -> list[str]:
         """The names of all workspaces, by name."""
-        statement = select(Manifest.workspace).distinct().order_by(Manifest.workspace)
         with self.session(reads_only=True) as session:
-            return list(session.scalars(statement))
+            return list(session.scalars(select(Workspace.name).order_by(Workspace.name)))
 
-    def counts(
-        self, workspace: str, selection: Selection = Selection()  # noqa: B008 - it is frozen
-    ) -> list[ManifestCount]:
+    def counts(self, workspace: str, selection: Selection = _ALL) -> list[ManifestCount]:
         """How the rows stand, manifest by manifest, in the order in which they were loaded.
 
         Rejected rows and duplicates are counted as long as nothing but manifests is selected:
@@ -169,7 +165,7 @@ class Overview(LedgerConnection):
         return [found.get(name) or ManifestCount(name) for name in names]
 
     def accessions_in(
-        self, workspace: str, states: frozenset[State], selection: Selection = Selection()  # noqa: B008
+        self, workspace: str, states: frozenset[State], selection: Selection = _ALL
     ) -> int:
         """How many accessions, each counted once, of a selection stand in one of `states`."""
         with self.session(reads_only=True) as session:
@@ -178,9 +174,7 @@ class Overview(LedgerConnection):
             ).where(Accession.state.in_([state.value for state in states]))
             return session.scalar(statement) or 0
 
-    def failures(
-        self, workspace: str, selection: Selection = Selection()  # noqa: B008
-    ) -> list[FailureCount]:
+    def failures(self, workspace: str, selection: Selection = _ALL) -> list[FailureCount]:
         """Why accessions failed, each counted once, the most frequent reason first."""
         phase = func.coalesce(Accession.phase, int(Phase.PREPARE))
         number = func.count(Accession.id.distinct())
@@ -197,7 +191,7 @@ class Overview(LedgerConnection):
         self,
         workspace: str,
         window: timedelta,
-        selection: Selection = Selection(),  # noqa: B008
+        selection: Selection = _ALL,
     ) -> Pace:
         """How much was done in the last stretch of time, by the history."""
         still_open = [state.value for state in OPEN]
@@ -216,14 +210,12 @@ class Overview(LedgerConnection):
             if not selection.everything:
                 meant = _rows(workspace, selection, at, Accession.id)
                 statement = statement.where(Accession.id.in_(meant))
-            delivered, done, first = session.execute(statement).one()
+            delivered, done, first = cast(Any, session.execute(statement).one())
         if first is None:
             return Pace()
         return Pace(int(delivered), int(done), max((at - first).total_seconds(), 0.0))
 
-    def listing(
-        self, workspace: str, selection: Selection = Selection()  # noqa: B008
-    ) -> Iterator[ListedRow]:
+    def listing(self, workspace: str, selection: Selection = _ALL) -> Iterator[ListedRow]:
         """The rows, in the order of their manifests, rejected ones and duplicates as in `counts`.
 
         Read page by page, each as it stands when it is read.
@@ -309,20 +301,21 @@ def _listed(
 
 
 def _listed_row(row: Any) -> ListedRow:
-    state, command = row[6], row[11]
+    _, manifest, row_number, line, key, number, state, phase, reason, label, *rest = row
+    changed, command, busy, rejected, column = rest
     return ListedRow(
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
+        manifest,
+        row_number,
+        line,
+        key,
+        number,
         State(state) if state else None,
-        row[7],
-        row[8] or "",
-        row[9] or "",
-        row[10],
+        phase,
+        reason or "",
+        label or "",
+        changed,
         ResolveCommand(command) if command else None,
-        bool(row[12]),
-        bool(row[13]),
-        row[14],
+        bool(busy),
+        bool(rejected),
+        column,
     )

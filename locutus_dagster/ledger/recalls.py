@@ -1,21 +1,26 @@
 """Recalls: what must not be delivered any more, until it is lifted.
 
-What belongs here: noting a recall, lifting it, and the question whether one stands. What does not:
-removing what was delivered (`pipeline/recalling.py`).
+What belongs here: noting a recall, lifting it, the question whether one stands, and whom it is
+about. What does not: removing what was delivered (`pipeline/recalling.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, union
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.connection import LedgerConnection
-from locutus_dagster.ledger.schema import Recall, now
+from locutus_dagster.ledger.reading import select_items
+from locutus_dagster.ledger.schema import Accession, Delivery, ManifestRow, Recall, now
+from locutus_dagster.ledger.work import WorkItem
 
 __all__ = ["RecallRecord", "Recalls", "recalled_subjects"]
+
+_IN_CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,29 @@ class Recalls(LedgerConnection):
             statement = statement.where(Recall.lifted_at.is_(None))
         with self.session(reads_only=True) as session:
             return [_record(row) for row in session.scalars(statement)]
+
+    def accessions_of_subject(self, workspace: str, subject_id: str) -> list[int]:
+        """Every accession that any row of a manifest names, or was delivered, for the subject."""
+        of_subject = (ManifestRow.workspace == workspace, ManifestRow.subject_id == subject_id)
+        named = select(ManifestRow.accession_id).where(
+            *of_subject, ManifestRow.accession_id.is_not(None)
+        )
+        delivered = (
+            select(Delivery.accession_id)
+            .join(ManifestRow, ManifestRow.id == Delivery.row_id)
+            .where(*of_subject)
+        )
+        with self.session(reads_only=True) as session:
+            return sorted(session.scalars(union(named, delivered)))
+
+    def items_naming(self, workspace: str, accession_ids: Sequence[int]) -> list[WorkItem]:
+        """Every row with a partition that names one of these accessions, in their order."""
+        found: list[WorkItem] = []
+        with self.session(reads_only=True) as session:
+            for start in range(0, len(accession_ids), _IN_CHUNK):
+                chunk = accession_ids[start : start + _IN_CHUNK]
+                found += select_items(session, workspace, Accession.id.in_(chunk))
+        return sorted(found, key=lambda item: item.row_id)
 
 
 def recalled_subjects(session: Session, workspace: str) -> set[str]:

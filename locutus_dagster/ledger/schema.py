@@ -32,6 +32,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
     "Accession",
+    "Announcement",
     "Artifact",
     "Base",
     "DeidReport",
@@ -250,6 +251,22 @@ class Delivery(Base):
     )  # why; empty: not asked
     withdrawn_at: Mapped[datetime | None]  # when the target confirmed that it is gone
     withdrawn: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # what was removed
+
+
+class Announcement(Base):
+    """A place that is about to be delivered to; gone as soon as the delivery is recorded.
+
+    One that is found later says that a worker died in between: what lies there is in no other
+    row, and is removed.
+    """
+
+    __tablename__ = "announcement"
+    __table_args__ = (Index(None, "accession_id"),)
+
+    target: Mapped[str] = mapped_column(String(64), primary_key=True)
+    uri: Mapped[str] = mapped_column(primary_key=True)
+    accession_id: Mapped[int] = mapped_column(ForeignKey("accession.id"), primary_key=True)
+    announced_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Disposition(Base):

@@ -103,13 +103,13 @@ class Selecting(LedgerReader):
                 Accession.row_id.is_(None) & (ManifestRow.id == first),
             )
         found: list[WorkItem] = []
-        pieces = 0
+        pieces = list(_pieces_of(selection))
         with self.session(reads_only=True) as session:
             at = clock(session)
-            for pieces, piece in enumerate(_pieces_of(selection), start=1):
+            for piece in pieces:
                 where = conditions(piece, at, each_once=each_once)
                 found += select_items(session, workspace, *where)
-        if pieces > 1:
+        if len(pieces) > 1:
             found.sort(key=lambda item: item.row_id)
         return found
 

@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.claims import ClaimLostError, Claims
 from locutus_dagster.ledger.connection import LedgerError
-from locutus_dagster.ledger.deliveries import Deliveries, is_taken, supersede
+from locutus_dagster.ledger.deliveries import Deliveries, forget, is_taken, supersede
+from locutus_dagster.ledger.lookup import Lookup
+from locutus_dagster.ledger.overview import Overview
 from locutus_dagster.ledger.pauses import Pauses
 from locutus_dagster.ledger.recalls import Recalls
 from locutus_dagster.ledger.resolutions import Resolutions
@@ -50,7 +52,7 @@ __all__ = ["Ledger", "LedgerError", "move"]
 _NOBODY = Attempt()
 
 
-class Ledger(Selecting, Deliveries, Claims, Recalls, Resolutions, Pauses):
+class Ledger(Selecting, Overview, Lookup, Deliveries, Claims, Recalls, Resolutions, Pauses):
     """The status database, open for questions and changes; safe to share between threads."""
 
     def ensure_workspace(self, name: str) -> None:
@@ -185,6 +187,7 @@ class Ledger(Selecting, Deliveries, Claims, Recalls, Resolutions, Pauses):
                 run_id=by.run_id,
             )
             supersede(session, made, withdraw)
+            forget(session, accession_id, delivery.target, delivery.uri)
             _note_changed(session, by.row_id, "")
 
     def request_reprocessing(

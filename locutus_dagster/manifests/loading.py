@@ -1,79 +1,66 @@
 """Loading a manifest into the ledger: once, whole, and the same the second time.
 
-What belongs here: names, partition keys, and the one transaction that writes manifest, rows and
-accessions. What does not: the file's format (`reading.py`), and telling Dagster about the
-partitions (`defs/partitions.py`).
+What belongs here: the manifest's name, and the one transaction that writes manifest, rows and
+accessions. What does not: the file's format (`reading.py`), what becomes of each row
+(`comparing.py`), and telling Dagster about the partitions (`defs/partitions.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace
+from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace, now
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.store import Ledger
+from locutus_dagster.manifests.comparing import Comparison, chunks, compare, partition_key
 from locutus_dagster.manifests.reading import (
+    ACCESSION_COLUMN,
     MANIFEST_COLUMNS,
     ManifestError,
     ManifestFile,
     RejectedRow,
+    Row,
     read_manifest,
 )
+from locutus_dagster.manifests.report import LoadReport
 
-__all__ = ["LoadReport", "load_manifest", "partition_key"]
+__all__ = ["load_manifest", "partition_key"]
 
+_Item = TypeVar("_Item")
+_ROWS = cast("Table", ManifestRow.__table__)
+_ACCESSIONS = cast("Table", Accession.__table__)
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
-_CHUNK = 400
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What loading a manifest did.
-
-    Attributes:
-        new: False when the same file had been loaded before, so that nothing changed.
-        partition_keys: of the accepted rows, in the file's order.
-        rejected: the rows that were not accepted, in the file's order.
-        shared: how many accepted rows name an accession that another manifest named before.
-    """
-
-    workspace: str
-    manifest: str
-    file_name: str
-    new: bool
-    partition_keys: tuple[str, ...]
-    rejected: tuple[RejectedRow, ...]
-    shared: int
-
-    @property
-    def rows(self) -> int:
-        """Data rows in the file: accepted and rejected."""
-        return len(self.partition_keys) + len(self.rejected)
-
-
-def partition_key(manifest: str, row_number: int) -> str:
-    """The Dagster partition of a manifest's row: `<manifest>~<row>`, never an identifier.
-
-    The row is padded so that keys sort in the manifest's order.
-    """
-    return f"{manifest}~{row_number:06d}"
+_TOGETHER = 5000  # rows that are handed to the driver at once; memory, not the database, limits it
 
 
 def load_manifest(
-    ledger: Ledger, path: Path, *, workspace: str, name: str | None = None
+    ledger: Ledger | None,
+    path: Path,
+    *,
+    workspace: str,
+    name: str | None = None,
+    allow_duplicates: bool = False,
+    dry_run: bool = False,
 ) -> LoadReport:
     """Read the manifest at `path` and write it into the ledger, in one transaction.
 
+    The same file again changes nothing and reports the same, but for two things that are asked
+    for in this way: rows that were refused because their subject had been recalled are accepted
+    once that recall is lifted, and with `allow_duplicates` duplicates within the manifest get the
+    partitions that they did not get before.
+
     Args:
+        ledger: None, with `dry_run` only, where there is none yet: the file is judged alone.
         name: the manifest's name; by default the file's name without its ending.
+        allow_duplicates: rows whose accession an earlier row names are processed again.
+        dry_run: write nothing, and report what would happen.
 
     Raises:
         ManifestError: the file is no manifest, its name will not do, or another file has been
@@ -87,75 +74,112 @@ def load_manifest(
             "Give one with --name; it becomes part of partition keys, so it must identify nobody.",
         )
     manifest = read_manifest(path)
-    keys = tuple(partition_key(chosen, row.number) for row in manifest.rows)
-    ledger.ensure_workspace(workspace)
-    with ledger.session() as session:
-        # One load of a workspace at a time: another process may be at the same file.
-        session.get_one(Workspace, workspace, with_for_update={"key_share": True})
-        known = session.scalars(
-            select(Manifest).where(Manifest.workspace == workspace, Manifest.name == chosen)
-        ).first()
-        if known is not None and known.sha256 != manifest.sha256:
-            raise ManifestError(
-                f"Workspace '{workspace}' already has a manifest named '{chosen}' with other "
-                "content.",
-                "Load this file under another --name; what has been loaded is never overwritten.",
-            )
-        shared = 0
-        if known is None:
-            shared = _write(session, manifest, workspace, chosen, keys)
+
+    def held_against(session: Session | None) -> Comparison:
+        return compare(session, manifest, workspace, chosen, allow_duplicates=allow_duplicates)
+
+    if dry_run:
+        if ledger is None:
+            found = held_against(None)
+        else:
+            with ledger.session(reads_only=True) as session:
+                found = held_against(session)
+    else:
+        if ledger is None:
+            raise ValueError("without a ledger there are only dry runs")
+        ledger.ensure_workspace(workspace)
+        with ledger.session() as session:
+            # One load of a workspace at a time: another process may be at the same file, or at
+            # one that names the same accessions.
+            session.get_one(Workspace, workspace, with_for_update={"key_share": True})
+            found = held_against(session)
+            _write(session, manifest, workspace, chosen, found)
+    before = {stored.partition_key for stored in found.stored.values()}
     return LoadReport(
-        workspace, chosen, manifest.file_name, known is None, keys, manifest.rejected, shared
+        workspace=workspace,
+        manifest=chosen,
+        file_name=manifest.file_name,
+        new=found.manifest_id is None,
+        partition_keys=tuple(found.keys.values()),
+        rejected=tuple(found.rejected),
+        duplicates=tuple(found.duplicates),
+        accepted=len(found.accepted) + found.kept,
+        added=sum(key not in before for key in found.keys.values()),
+        dry_run=dry_run,
     )
 
 
 def _write(
-    session: Session, manifest: ManifestFile, workspace: str, name: str, keys: Sequence[str]
-) -> int:
-    record = Manifest(
-        workspace=workspace,
-        name=name,
-        sha256=manifest.sha256,
-        columns={"columns": list(manifest.columns)},
-    )
-    session.add(record)
-    session.flush()
-    numbers = [row.accession_number for row in manifest.rows]
-    before = _accession_ids(session, workspace, numbers)
-    _add_accessions(session, workspace, [n for n in numbers if n not in before])
-    ids = _accession_ids(session, workspace, numbers)
-    common = {"manifest_id": record.id, "workspace": workspace}
-    rows: list[dict[str, Any]] = [
-        {
-            **common,
-            "row_number": row.number,
-            "line": row.line,
-            "partition_key": key,
-            "accession_id": ids[row.accession_number],
-            "subject_id": row.subject_id,
-            "imaging_type": row.imaging_type,
-            "age": row.age,
-            "anatomical_position": row.anatomical_position,
-            "deid_qc_status": row.deid_qc_status,
-            "extra": row.extra,
-            "rejected": "",
-            "rejected_column": "",
-        }
-        for row, key in zip(manifest.rows, keys, strict=True)
-    ]
-    rows.extend(_rejected_values(common, row) for row in manifest.rejected)
-    for chunk in _chunks(rows):
-        session.execute(insert(ManifestRow), chunk)
-    return len(before)
+    session: Session, manifest: ManifestFile, workspace: str, name: str, found: Comparison
+) -> None:
+    if found.manifest_id is None:
+        record = Manifest(
+            workspace=workspace,
+            name=name,
+            sha256=manifest.sha256,
+            columns={"columns": list(manifest.columns)},
+        )
+        session.add(record)
+        session.flush()
+        ids = _accession_ids(session, workspace, found.accepted, found.accession_ids)
+        common = {"manifest_id": record.id, "workspace": workspace}
+        rows = chain(
+            (_values(row, found.keys, ids) for row in found.accepted),
+            (_rejected_values(row) for row in found.rejected),
+        )
+        _insert(session, _ROWS, ({**common, **row} for row in rows))
+        # Afterwards, because each names the row that it repeats.
+        first = _row_ids(session, record.id, found.repeated)
+        rows = (_values(row, found.keys, ids, first) for row in found.repeated)
+        _insert(session, _ROWS, ({**common, **row} for row in rows))
+        return
+    unsettled = found.unsettled
+    ids = _accession_ids(session, workspace, unsettled, found.accession_ids)
+    first = {number: stored.identity for number, stored in found.stored.items()}
+    changed = update(_ROWS).where(_ROWS.c.id == bindparam("which"))
+    for some in _pieces(unsettled):
+        values = [_values(row, found.keys, ids, first) for row in some]
+        which = [{"which": found.stored[row.number].identity} for row in some]
+        session.execute(
+            changed.values({column: bindparam(f"new_{column}") for column in values[0]}),
+            [
+                {**here, **{f"new_{column}": value for column, value in one.items()}}
+                for here, one in zip(which, values, strict=True)
+            ],
+        )
 
 
-def _rejected_values(common: dict[str, Any], row: RejectedRow) -> dict[str, Any]:
+def _values(
+    row: Row,
+    keys: Mapping[int, str],
+    ids: Mapping[str, int],
+    first: Mapping[int, int] | None = None,
+) -> dict[str, Any]:
+    """The columns of a row that is not rejected; `first` has ledger's ids by row number."""
+    return {
+        "row_number": row.number,
+        "line": row.line,
+        "partition_key": keys.get(row.number),
+        "accession_id": ids[row.accession_number],
+        "subject_id": row.subject_id,
+        "imaging_type": row.imaging_type,
+        "age": row.age,
+        "anatomical_position": row.anatomical_position,
+        "deid_qc_status": row.deid_qc_status,
+        "resolve_via": row.resolve_via,
+        "extra": row.extra,
+        "rejected": "",
+        "rejected_column": "",
+        "duplicate_of": first[row.duplicate_of] if first and row.duplicate_of else None,
+    }
+
+
+def _rejected_values(row: RejectedRow) -> dict[str, Any]:
     subject, imaging_type, age, position, accession, qc, _ = (
         row.values.get(column, "") for column in MANIFEST_COLUMNS
     )
     extra = {k: v for k, v in row.values.items() if k not in MANIFEST_COLUMNS}
     return {
-        **common,
         "row_number": row.number,
         "line": row.line,
         "partition_key": None,
@@ -165,45 +189,60 @@ def _rejected_values(common: dict[str, Any], row: RejectedRow) -> dict[str, Any]
         "age": age,
         "anatomical_position": position,
         "deid_qc_status": qc,
-        # A rejected row belongs to no accession; what its column said is kept beside it.
-        "extra": {**extra, "ACCESSION_NUM": accession},
+        "resolve_via": "",
+        # A rejected row belongs to no accession, and commands nothing; what its columns said is
+        # kept beside it.
+        "extra": {**extra, ACCESSION_COLUMN: accession},
         "rejected": row.reason,
         "rejected_column": row.column,
+        "duplicate_of": None,
     }
 
 
-def _accession_ids(session: Session, workspace: str, numbers: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for chunk in _chunks(numbers):
+def _accession_ids(
+    session: Session, workspace: str, rows: Sequence[Row], known: Mapping[str, int]
+) -> dict[str, int]:
+    """The ids of the accessions that rows name; those that the workspace lacks are added."""
+    missing = list(dict.fromkeys(n for row in rows if (n := row.accession_number) not in known))
+    at = now()
+    new = (
+        {
+            "workspace": workspace,
+            "accession_number": number,
+            "state": State.LOADED.value,
+            "reason": "",
+            "updated_at": at,
+        }
+        for number in missing
+    )
+    _insert(session, _ACCESSIONS, new)
+    ids = dict(known)
+    for chunk in chunks(missing):
         statement = select(Accession.accession_number, Accession.id).where(
             Accession.workspace == workspace, Accession.accession_number.in_(chunk)
+        )
+        ids.update((number, identity) for number, identity in session.execute(statement))
+    return ids
+
+
+def _row_ids(session: Session, manifest_id: int, repeated: Sequence[Row]) -> dict[int, int]:
+    """The ledger's ids of the rows that others repeat, by number."""
+    numbers = sorted({row.duplicate_of for row in repeated if row.duplicate_of is not None})
+    found: dict[int, int] = {}
+    for chunk in chunks(numbers):
+        statement = select(ManifestRow.row_number, ManifestRow.id).where(
+            ManifestRow.manifest_id == manifest_id, ManifestRow.row_number.in_(chunk)
         )
         found.update((number, identity) for number, identity in session.execute(statement))
     return found
 
 
-def _add_accessions(session: Session, workspace: str, numbers: Sequence[str]) -> None:
-    # Another process may load a manifest with the same accession at this moment: the unique key
-    # decides, and both read the winner's id afterwards.
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(Accession).on_conflict_do_nothing(
-        index_elements=["workspace", "accession_number"]
-    )
-    for chunk in _chunks(numbers):
-        session.execute(
-            statement,
-            [
-                {
-                    "workspace": workspace,
-                    "accession_number": number,
-                    "state": State.LOADED.value,
-                    "reason": "",
-                }
-                for number in chunk
-            ],
-        )
+def _insert(session: Session, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    for some in _pieces(rows):
+        session.execute(insert(table), some)
 
 
-def _chunks(items: Sequence[Any]) -> Iterator[Any]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
+def _pieces(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    left = iter(items)
+    while some := list(islice(left, _TOGETHER)):
+        yield some

@@ -57,6 +57,7 @@ from locutus_dagster.pipeline.telling import (
     summary,
 )
 from locutus_dagster.pipeline.transform import DEIDENTIFIED, transform
+from locutus_dagster.pipeline.unrecorded import withdraw_unrecorded
 from locutus_dagster.pipeline.withdrawing import withdraw_superseded
 from locutus_dagster.settings import Reprocess
 from locutus_dagster.sources.base import FoundStudy, SourceUnavailableError
@@ -273,6 +274,7 @@ class _Walk:
             with self.parts.interim.claim(self.parts.workspace, item.accession_id) as room:
                 room.discard_parts()
                 self._delete(room.raw_zip, room.deidentified_zip)
+        withdraw_unrecorded(item.accession_id, self.parts)
         kept = withdraw_superseded(item.accession_id, self.parts)
         earlier: Metadata = {"delivered before": "yes, from the same attributes and settings"}
         last = self.ledger.standing(item.accession_id)[-1]

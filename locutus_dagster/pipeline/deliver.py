@@ -7,13 +7,13 @@ not: how a target stores (`targets/`).
 from __future__ import annotations
 
 from locutus_dagster.interim import Room
-from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
 from locutus_dagster.ledger.work import ArtifactRecord, Attempt, DeliveryRecord, WorkItem
 from locutus_dagster.pipeline.extract import RAW
 from locutus_dagster.pipeline.fingerprints import delivered_subject, delivery_made_from
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
+from locutus_dagster.pipeline.unrecorded import withdraw_unrecorded
 from locutus_dagster.targets import TargetError, delivery_key
 
 __all__ = ["SUPERSEDED", "deliver", "key_of"]
@@ -71,8 +71,8 @@ def deliver(
             "Another accession of this study has been delivered to the same place.",
             "The source holds one study under two accession numbers: withdraw one of the rows.",
         )
-    if by.owner is not None and not parts.ledger.holds(item.accession_id, by.owner):
-        raise ClaimLostError
+    withdraw_unrecorded(item.accession_id, parts, besides=uri)
+    parts.ledger.announce_delivery(item.accession_id, parts.target.name, uri, by.owner)
     receipt = parts.target.put(room.deidentified_zip, key, sha256=artifact.sha256)
     parts.checkpoint("deliver:put")
     made = artifact.made_from or {}

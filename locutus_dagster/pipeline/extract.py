@@ -15,11 +15,17 @@ from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.resolving import Settled, settle
 from locutus_dagster.sources.base import FoundStudy, StudyIncompleteError
 
-__all__ = ["RAW", "extract", "find_one"]
+__all__ = ["RAW", "extract", "find_one", "scratch_need"]
 
 RAW = "raw"
 # Beside the instances themselves: zip directory, member headers, file system blocks.
 _OVERHEAD = 1024 * 1024
+
+
+def scratch_need(size: int) -> int:
+    """The bytes of scratch space to reserve for a study of `size` bytes."""
+    # The raw zip is stored and the de-identified one deflated, so two sizes are always enough.
+    return 2 * size + _OVERHEAD
 
 
 def find_one(item: WorkItem, parts: Parts) -> Settled:
@@ -41,8 +47,7 @@ def extract(
         SourceError: it did not arrive whole and unchanged.
         InterimError: it does not fit into the scratch space.
     """
-    # The raw zip is stored and the de-identified one deflated, so two sizes are always enough.
-    room.reserve(2 * study.size + _OVERHEAD)
+    room.reserve(scratch_need(study.size))
     with atomic_file(room.raw_zip, durable=False) as stream:
         writer = RawZipWriter(stream)
         receipt = parts.source.fetch(study, writer)

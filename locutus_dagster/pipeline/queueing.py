@@ -71,9 +71,7 @@ class Queue:
         """
         while self.waiting:
             # Also after each wait: a pause may have been set in the meantime.
-            if why := self._switch.why():
-                self.paused = why
-                self.stop()
+            if self.look():
                 return None
             # What was put off stands behind all others, the longest put off first.
             early = self._not_before.get(self.waiting[0], 0.0) - time.monotonic()
@@ -83,6 +81,14 @@ class Queue:
                 return None
             time.sleep(early)
         return None
+
+    def look(self) -> bool:
+        """Look at the pause switch; whether it has stopped the queue now."""
+        why = self._switch.why()
+        if why:
+            self.paused = why
+            self.stop()
+        return bool(why)
 
     def put_off(self, outcome: Outcome) -> bool:
         """Put a key at the end if another run has it in hand; whether that was so."""

@@ -6,45 +6,85 @@ What belongs here: carrying out withdrawals that the ledger notes. What does not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from locutus_dagster.ledger import Ledger
 from locutus_dagster.ledger.work import DeliveryRecord
-from locutus_dagster.pipeline.parts import Parts
-from locutus_dagster.targets import TargetError
+from locutus_dagster.targets import Target, TargetError, Withdrawal
 
-__all__ = ["withdraw", "withdraw_superseded"]
+__all__ = ["Withdrawals", "Withdrawing", "withdraw", "withdraw_superseded"]
 
 
-def withdraw(deliveries: Iterable[DeliveryRecord], parts: Parts) -> list[str]:
+class Withdrawing(Protocol):
+    """What withdrawing works with; `Parts` has it all."""
+
+    @property
+    def workspace(self) -> str:
+        """The project."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where withdrawals are noted."""
+
+    @property
+    def target(self) -> Target:
+        """Where deliveries lie."""
+
+    @property
+    def checkpoint(self) -> Callable[[str], None]:
+        """Called with the name of each place where something has just been removed."""
+
+
+@dataclass
+class Withdrawals:
+    """What came of withdrawing.
+
+    Attributes:
+        removed: with what the target says of each.
+        gone: lay no more on the target when it was asked.
+        kept: could not be removed, and why; they stay noted.
+    """
+
+    removed: list[tuple[DeliveryRecord, Withdrawal]] = field(default_factory=list)
+    gone: list[DeliveryRecord] = field(default_factory=list)
+    kept: list[tuple[DeliveryRecord, str]] = field(default_factory=list)
+
+
+def withdraw(deliveries: Iterable[DeliveryRecord], parts: Withdrawing) -> Withdrawals:
     """Remove deliveries from the target, and record each one that is gone.
 
-    A crash leaves the rest noted as to be withdrawn; doing it again is harmless.
-
-    Returns:
-        Why some could not be removed; empty when all are gone.
+    A crash leaves the rest noted as to be withdrawn; doing it again is harmless. Whoever calls it
+    has the claim on the accession, so that nothing is delivered to these places meanwhile.
     """
-    faults = []
+    done = Withdrawals()
     for delivery in deliveries:
         if delivery.target != parts.target.name:
-            faults.append(f"no target named '{delivery.target}' is configured")
+            why = f"no target named '{delivery.target}' is configured"
+            done.kept.append((delivery, why))
             continue
         try:
-            gone = parts.target.withdraw(delivery.uri)
+            answer = parts.target.withdraw(delivery.uri)
         except TargetError as error:
-            faults.append(error.message)
+            done.kept.append((delivery, str(error)))
             continue
         parts.checkpoint("withdraw:removed")
-        what = f"{gone.size} bytes, sha256 {delivery.sha256}" if gone.removed else "it was gone"
+        if answer.removed:
+            what = f"{answer.size} bytes, sha256 {delivery.sha256}"
+            done.removed.append((delivery, answer))
+        else:
+            what = "it was gone"
+            done.gone.append(delivery)
         parts.ledger.record_withdrawn(delivery.identity, what)
-    return faults
+    return done
 
 
-def withdraw_superseded(accession_id: int, parts: Parts) -> str:
+def withdraw_superseded(accession_id: int, parts: Withdrawing) -> str:
     """Carry out what is noted for one accession; says what is left, empty when nothing is."""
     noted = parts.ledger.to_withdraw(parts.workspace, [accession_id])
-    if not noted:
+    kept = withdraw([delivery for _, delivery in noted], parts).kept
+    if not kept:
         return ""
-    faults = withdraw([delivery for _, delivery in noted], parts)
-    if not faults:
-        return ""
-    return f"{len(faults)} earlier deliveries could not be withdrawn: {'; '.join(set(faults))}"
+    faults = "; ".join(sorted({why for _, why in kept}))
+    return f"{len(kept)} earlier deliveries could not be withdrawn: {faults}"

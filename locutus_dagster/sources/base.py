@@ -53,7 +53,7 @@ class FoundStudy:
         size: their size in bytes, as far as the source knows it; an upper estimate for scratch.
         fingerprint: hex digest over the instances' identities and sizes (or the source's change
             markers); equal fingerprints mean an unchanged study.
-        changed_at: when the source last took something in for it, as far as the source knows.
+        changed_at: when the source last took something in for it (UTC), as far as it knows.
     """
 
     source_id: str = field(repr=False)
@@ -75,10 +75,11 @@ class StudyOverview:
 
     Attributes:
         series: number of series.
-        kinds: (SOP class UID, modality) -> number of instances; a SOP class that the source does
-            not tell is "".
-        patients: a short digest of each different Patient ID in the study, sorted; it serves to
-            tell patients apart within one answer and is neither stored nor shown.
+        kinds: (SOP class UID, modality in upper case) -> number of instances; what the source does
+            not tell is "". The numbers add up to all instances that there are by now.
+        patients: a short digest of each different Patient ID in the study, sorted; instances
+            without one add none. It serves to tell patients apart, in one study or between the
+            answers of one source in one process, and is neither stored nor shown.
     """
 
     series: int

@@ -25,7 +25,7 @@ from locutus_dagster.sources.base import (
     StudyIncompleteError,
     StudyOverview,
 )
-from locutus_dagster.sources.folder_index import FolderIndex, IndexedFile, open_regular
+from locutus_dagster.sources.folder_index import FolderIndex, IndexedFile, mtime_ns, open_regular
 from locutus_dagster.sources.patient_digests import patient_digests
 
 __all__ = ["FolderSource"]
@@ -80,6 +80,8 @@ class FolderSource:
         found = []
         for study_uid in self._index.studies_of(wanted):
             files = self._index.files_of(wanted, study_uid)
+            if not files:  # another process has just noticed that they are gone
+                continue
             found.append(
                 FoundStudy(
                     source_id=f"{study_uid}\n{wanted}",
@@ -202,7 +204,7 @@ class FolderSource:
                 now = os.lstat(self._full(file))
             except OSError as error:
                 raise self._translated(error) from None
-            if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
+            if (now.st_size, mtime_ns(now)) != (file.size, file.mtime_ns):
                 raise _changed()
         return files
 
@@ -229,7 +231,7 @@ class FolderSource:
                 arrived += len(chunk)
                 yield chunk
             now = os.fstat(reader.fileno())
-            if (arrived, now.st_size, now.st_mtime_ns) != (file.size, file.size, file.mtime_ns):
+            if (arrived, now.st_size, mtime_ns(now)) != (file.size, file.size, file.mtime_ns):
                 failure = _changed()
         except OSError as error:
             failure = self._translated(error)
@@ -268,12 +270,9 @@ def _fingerprint(files: Sequence[IndexedFile]) -> str:
     return digest.hexdigest()
 
 
-def _newest(files: Sequence[IndexedFile]) -> datetime | None:
-    """The newest modification time; None where it is none that a calendar knows."""
-    try:
-        return _EPOCH + timedelta(microseconds=max(file.mtime_ns for file in files) // 1000)
-    except OverflowError:
-        return None
+def _newest(files: Sequence[IndexedFile]) -> datetime:
+    """The newest modification time."""
+    return _EPOCH + timedelta(microseconds=max(file.mtime_ns for file in files) // 1000)
 
 
 def _changed() -> StudyChangedError:

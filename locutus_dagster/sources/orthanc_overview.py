@@ -66,7 +66,10 @@ class _Asking:
         if classes.keys() != modalities.keys():
             raise changed()
         kinds = Counter((classes[one], modality) for one, modality in modalities.items())
-        patients = [one["PatientMainDicomTags"].get("PatientID", "").encode() for one in studies]
+        patients = [
+            one["PatientMainDicomTags"].get("PatientID", "").encode(errors="surrogatepass")
+            for one in studies
+        ]
         return StudyOverview(
             series=len(series),
             kinds=dict(sorted(kinds.items())),

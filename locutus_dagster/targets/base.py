@@ -67,13 +67,15 @@ class Target(Protocol):
         """Whether a delivery of that many bytes still lies at `uri`; its bytes are not read.
 
         Raises:
-            TargetError: the target cannot be asked.
+            TargetError: the target cannot be asked, or `uri` does not lie on it. A target that is
+                as a whole not there must not be taken for one that the delivery is gone from.
         """
 
     def withdraw(self, uri: str) -> Withdrawal:
         """Remove a delivery and confirm that it is gone; harmless when it is gone already.
 
-        Folders that become empty by it are removed too: their names say who was delivered.
+        Folders that become empty by it are removed too: their names say who was delivered. So is
+        what a crash has left of an unfinished `put` to that place.
 
         Raises:
             TargetError: it is still there, `uri` does not lie on this target, or the target as a

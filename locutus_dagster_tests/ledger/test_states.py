@@ -73,15 +73,15 @@ def test_phases_come_in_the_order_of_the_reference_s_numbers() -> None:
     assert [phase.value for phase in sorted(Phase)] == [2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("before", State)
-@pytest.mark.parametrize("after", State)
-def test_a_change_is_checked_against_the_table(before: State, after: State) -> None:
-    if after in TRANSITIONS[before]:
-        check_transition(before, after)
-    else:
-        told = f"from {before.value} to {after.value}"
-        with pytest.raises(IllegalTransitionError, match=told):
-            check_transition(before, after)
+def test_a_change_is_checked_against_the_table() -> None:
+    for before in State:
+        for after in State:
+            if after in TRANSITIONS[before]:
+                check_transition(before, after)
+                continue
+            told = f"from {before.value} to {after.value}"
+            with pytest.raises(IllegalTransitionError, match=told):
+                check_transition(before, after)
 
 
 @pytest.mark.parametrize("before", State)

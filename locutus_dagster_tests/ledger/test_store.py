@@ -3,56 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import select
 
 from locutus_dagster.ledger import Ledger, LedgerError, State
 from locutus_dagster.ledger.schema import Artifact
 from locutus_dagster.ledger.states import IllegalTransitionError
-from locutus_dagster.ledger.work import Attempt, DispositionCount, ReportRecord, WorkItem, digest
+from locutus_dagster.ledger.work import Attempt, DispositionCount, ReportRecord, WorkItem
 from locutus_dagster_tests.ledger.rows import (
+    CT,
     LEGAL_WALK,
+    SR,
     accession,
     add_items,
     artifact,
+    deidentify,
     delivery,
+    extract,
+    hand_over,
     history,
     report,
+    walk,
 )
 
-CT = DispositionCount("1.2.840.10008.5.1.4.1.1.2", "CT", "delivered", "", 5)
-SR = DispositionCount("1.2.840.10008.5.1.4.1.1.88.11", "SR", "withheld", "structured report", 2)
 LEFT = DispositionCount(CT.sop_class, "CT", "withheld", "identifier left in the output", 1)
 
 
 @pytest.fixture
 def item(ledger: Ledger) -> WorkItem:
     return add_items(ledger, "ACC1")[0]
-
-
-def extract(ledger: Ledger, item: WorkItem) -> None:
-    ledger.record_extracted(
-        item.accession_id,
-        artifact(),
-        source_study="handle",
-        source_fingerprint="2" * 64,
-        by=Attempt("run-1"),
-    )
-
-
-def deidentify(
-    ledger: Ledger, item: WorkItem, *counts: DispositionCount, **of_report: object
-) -> None:
-    ledger.record_deidentified(
-        item.accession_id,
-        artifact("deidentified"),
-        counts,
-        report(**of_report),
-        study_uid="2.25.1",
-        study_token="token",
-        by=Attempt("run-2"),
-    )
 
 
 def told(ledger: Ledger, item: WorkItem) -> ReportRecord | None:
@@ -126,7 +107,7 @@ def test_manifests_are_named_in_the_order_they_were_loaded(ledger: Ledger) -> No
 
 
 def test_an_extraction_sets_state_source_and_artifact(ledger: Ledger, item: WorkItem) -> None:
-    extract(ledger, item)
+    extract(ledger, item, Attempt("run-1"))
     found = accession(ledger, item.accession_id)
     assert (found.state, found.source_study, found.instances) == ("extracted", "handle", 3)
     assert (found.source_fingerprint, found.run_id) == ("2" * 64, "run-1")
@@ -164,14 +145,48 @@ def test_a_blocked_result_is_a_failure_that_delivers_nothing(
     assert history(ledger, item.accession_id)[1:] == [("extracted", "failed")]
 
 
-def test_a_delivery_sets_the_state_and_is_kept(ledger: Ledger, item: WorkItem) -> None:
+def test_a_delivery_sets_the_state_and_is_kept_with_run_row_and_what_it_was_made_from(
+    ledger: Ledger, item: WorkItem
+) -> None:
     extract(ledger, item)
     deidentify(ledger, item, CT)
-    ledger.record_delivered(item.accession_id, delivery(), by=Attempt("run-3"))
+    by = Attempt("run-3", row_id=item.row_id)
+    before = datetime.now(timezone.utc)
+    ledger.record_delivered(item.accession_id, delivery(), by=by)
     assert ledger.state_of(item.accession_id) is State.DELIVERED
-    assert ledger.deliveries(item.accession_id) == [delivery()]
+    (found,) = ledger.deliveries(item.accession_id)
+    assert found == replace(
+        delivery(),
+        identity=found.identity,
+        row_id=item.row_id,
+        run_id="run-3",
+        delivered_at=found.delivered_at,
+    )
+    assert found.delivered_at is not None
+    assert before <= found.delivered_at <= datetime.now(timezone.utc)
+    assert found.stands
+    assert ledger.row_was_delivered(item.accession_id, item.row_id)
+    assert not ledger.row_was_delivered(item.accession_id, item.row_id + 1)
     assert accession(ledger, item.accession_id).run_id == "run-3"
     assert history(ledger, item.accession_id)[2:] == [("deidentified", "delivered")]
+
+
+def test_what_a_step_was_made_from_is_written_off_in_the_same_breath(
+    ledger: Ledger, item: WorkItem
+) -> None:
+    extract(ledger, item)
+    ledger.record_deidentified(
+        item.accession_id,
+        artifact("deidentified"),
+        [CT],
+        report(),
+        study_uid="2.25.1",
+        study_token="token",
+        spent=["raw"],
+    )
+    assert ledger.artifacts(item.accession_id) == [artifact("deidentified")]
+    ledger.record_delivered(item.accession_id, delivery(), spent=["raw", "deidentified"])
+    assert ledger.artifacts(item.accession_id) == []
 
 
 def test_a_record_that_the_table_refuses_leaves_nothing_behind(
@@ -201,7 +216,7 @@ def test_a_second_extraction_replaces_the_artifact_of_the_first(
     ledger.record_deleted(item.accession_id, "raw")
     assert ledger.artifact(item.accession_id, "raw") is None
     with ledger.session(reads_only=True) as session:
-        assert all(row.deleted_at is not None for row in session.query(Artifact))
+        assert all(session.scalars(select(Artifact.deleted_at)).all())
 
 
 def test_deleting_one_kind_of_artifact_keeps_the_other(ledger: Ledger, item: WorkItem) -> None:
@@ -225,6 +240,8 @@ def test_the_artifacts_of_one_accession_are_not_another_s(ledger: Ledger) -> Non
     extract(ledger, other)
     ledger.record_deleted(one.accession_id, "raw")
     assert ledger.artifact(other.accession_id, "raw") == artifact()
+    assert ledger.artifacts(one.accession_id) == []
+    assert ledger.artifacts(other.accession_id) == [artifact()]
 
 
 def test_dispositions_are_replaced_by_those_of_the_last_attempt(
@@ -284,16 +301,69 @@ def test_what_was_withheld_is_counted_by_reason_over_the_accessions_asked_for(
     assert ledger.withheld_by_reason([]) == {}
 
 
-def test_a_place_that_holds_another_accession_s_delivery_is_elsewhere(ledger: Ledger) -> None:
-    one, other = add_items(ledger, "ACC1", "ACC2")
-    extract(ledger, one)
-    deidentify(ledger, one, CT)
-    ledger.record_delivered(one.accession_id, delivery())
-    uri = delivery().uri
-    assert ledger.delivered_elsewhere(other.accession_id, "share", uri)
-    assert not ledger.delivered_elsewhere(one.accession_id, "share", uri)
-    assert not ledger.delivered_elsewhere(other.accession_id, "another share", uri)
-    assert not ledger.delivered_elsewhere(other.accession_id, "share", uri + "x")
+# -- nothing to resume -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "state", [State.PENDING, State.AMBIGUOUS, State.WAITING, State.DROPPED, State.RECALLED]
+)
+def test_a_zip_made_before_the_source_had_no_one_study_any_more_is_not_resumed_from(
+    ledger: Ledger, item: WorkItem, state: State
+) -> None:
+    extract(ledger, item)
+    deidentify(ledger, item, CT)
+    ledger.record_state(item.accession_id, State.FAILED, phase=5)
+    ledger.record_state(item.accession_id, state)
+    assert ledger.artifact(item.accession_id, "deidentified") is None
+    assert ledger.artifacts(item.accession_id) == []
+
+
+def test_a_failed_delivery_can_be_resumed_from_its_zip(ledger: Ledger, item: WorkItem) -> None:
+    extract(ledger, item)
+    deidentify(ledger, item, CT)
+    ledger.record_state(item.accession_id, State.FAILED, phase=5)
+    assert ledger.artifact(item.accession_id, "deidentified") == artifact("deidentified")
+    hand_over(ledger, item)
+    assert ledger.state_of(item.accession_id) is State.DELIVERED
+
+
+# -- what has changed --------------------------------------------------------------------------
+
+
+def test_a_row_remembers_what_has_changed_until_it_is_delivered(ledger: Ledger) -> None:
+    one, other = add_items(ledger, "ACC1", "ACC2", name="batch")
+    walk(ledger, one, by=Attempt(row_id=one.row_id))
+    walk(ledger, other, by=Attempt(row_id=other.row_id), uri="file:///share/two.zip")
+    for item in (one, other):
+        ledger.note_changed(item.row_id, "policy,target")
+    ledger.request_reprocessing(one.accession_id, "changed", by=Attempt(row_id=one.row_id))
+    changed = [item.changed for item in ledger.manifest_items("ws", "batch")]
+    assert changed == ["policy,target", "policy,target"]
+    walk(ledger, one, by=Attempt(row_id=one.row_id))
+    changed = [item.changed for item in ledger.manifest_items("ws", "batch")]
+    assert changed == ["", "policy,target"]
+
+
+def test_what_has_changed_can_be_noted_anew_and_taken_back(ledger: Ledger, item: WorkItem) -> None:
+    for kinds in ("policy", "policy,target", "", ""):
+        ledger.note_changed(item.row_id, kinds)
+        (found,) = ledger.work_items("ws", [item.partition_key])
+        assert found.changed == kinds
+    assert history(ledger, item.accession_id) == []
+
+
+# -- times ---------------------------------------------------------------------------------------
+
+
+def test_times_come_back_in_utc_whatever_zone_they_were_written_in(
+    ledger: Ledger, item: WorkItem
+) -> None:
+    there = timezone(timedelta(hours=5, minutes=30))
+    at = datetime(2026, 11, 22, 3, 0, tzinfo=there)
+    ledger.record_state(item.accession_id, State.PENDING, values={"updated_at": at})
+    (found,) = ledger.work_items("ws", [item.partition_key])
+    assert found.updated_at == at
+    assert found.updated_at.utcoffset() == timedelta(0)
 
 
 # -- counting --------------------------------------------------------------------------------
@@ -324,13 +394,3 @@ def test_a_run_is_counted_for_what_it_touched_last(ledger: Ledger) -> None:
     assert ledger.touched_by("second", [State.PENDING]) == 0
     assert ledger.touched_by("first", [State.PENDING, State.FAILED]) == 2
     assert ledger.touched_by("nobody") == 0
-
-
-# -- digests -----------------------------------------------------------------------------------
-
-
-def test_a_digest_knows_where_each_part_ends() -> None:
-    assert digest("ab", "c") != digest("a", "bc")
-    assert digest("ab") != digest("ab", "")
-    assert digest("ä") == digest("ä")
-    assert len(digest()) == 64

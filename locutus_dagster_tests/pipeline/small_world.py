@@ -28,6 +28,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Ledger, WorkItem
 from locutus_dagster.manifests import load_manifest
 from locutus_dagster.manifests.reading import MANIFEST_COLUMNS
@@ -113,7 +114,7 @@ class SmallSource:
         return StudyOverview(1, {(CTImageStorage, "CT"): study.instances}, ("patient",))
 
     def fetch(self, study: FoundStudy, sink: InstanceSink) -> FetchReceipt:
-        _fault("fetch", SourceError("The source dropped the connection.", "Run it again."))
+        _fault("fetch", SourceError)
         folder = self.root / study.source_id
         if not folder.is_dir() or self._study(folder).fingerprint != study.fingerprint:
             raise StudyChangedError("The study has changed.", "Run it again.")
@@ -132,17 +133,17 @@ class NotingShare(ShareTarget):
     """The real share, which notes each delivery in a file before it is confirmed."""
 
     def put(self, source: Path, key: str, *, sha256: str) -> Receipt:
-        _fault("put", TargetError("The share did not take it.", "Run it again."))
+        _fault("put", TargetError)
         receipt = super().put(source, key, sha256=sha256)
         with (self.root.parent / DELIVERIES).open("a") as stream:
             stream.write(f"{key} {sha256}\n")  # one write, which O_APPEND keeps whole
         return receipt
 
 
-def _fault(place: str, error: Exception) -> None:
-    """Raise at random, as often as `FAULTS_<PLACE>` says (0 to 1)."""
+def _fault(place: str, error: type[LocutusError]) -> None:
+    """Raise at random, as often as `FAULTS_<PLACE>` says (0 to 1); no two messages are alike."""
     if random.random() < float(os.environ.get(f"FAULTS_{place.upper()}", "0")):
-        raise error
+        raise error(f"It broke off after {random.randrange(10**9)} bytes.", "Run it again.")
 
 
 class _KillAt:

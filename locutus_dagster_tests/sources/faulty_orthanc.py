@@ -21,6 +21,8 @@ from typing import Any
 
 from typing_extensions import Self
 
+from locutus_dagster_tests.sources.studies import PATIENT_ID
+
 STUDY_ID = "5e1bd2a0-0d4f7c1a-7e2f7a9b-51aa6e0c-c9f1d377"
 
 
@@ -71,6 +73,9 @@ class FaultyOrthanc:
         self.accession = accession
         self.instances = {f"{number:08x}-0-0-0-0": data for number, data in enumerate(instances)}
         self.tags: dict[str, Any] = {"AccessionNumber": accession, "StudyInstanceUID": "1.2.3"}
+        self.study: dict[str, Any] = {"LastUpdate": "20260131T235959"}
+        self.series: dict[str, str] = {}
+        """Series of an instance, where it is another than "s"."""
         self.requests: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
@@ -101,7 +106,10 @@ class FaultyOrthanc:
         return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def plan(self, what: str, *faults: Fault) -> None:
-        """Faults for the next requests of a kind (find, list, file, md5, system); None is none."""
+        """Faults for the next requests of a kind; None is none.
+
+        Kinds are find, list, file, md5, system, and look-study, look-series, look-instance.
+        """
         self._faults[what].extend(faults)
 
     def always(self, what: str, fault: Fault) -> None:
@@ -114,14 +122,18 @@ class FaultyOrthanc:
             planned = self._faults[what]
             return planned.popleft() if planned else self._always.get(what)
 
-    def route(self, path: str) -> tuple[str, Callable[[], bytes | None]]:
+    def route(self, path: str, body: bytes) -> tuple[str, Callable[[], bytes | None]]:
         """What a path asks for, and how to answer it."""
         parts = path.strip("/").split("/")
         if parts == ["system"]:
             return "system", lambda: json.dumps({"Version": "faulty", "ApiVersion": 16}).encode()
         if parts == ["tools", "find"]:
-            study = {"ID": STUDY_ID, "MainDicomTags": self.tags}
+            study = {"ID": STUDY_ID, "MainDicomTags": self.tags, **self.study}
             return "find", lambda: json.dumps([study]).encode()
+        if parts == ["tools", "bulk-content"]:
+            asked = json.loads(body)
+            level = asked["Level"].lower()
+            return f"look-{level}", lambda: self._describe(level, asked["Resources"])
         if parts == ["studies", STUDY_ID, "instances"]:
             return "list", self._list
         if parts[-1] == "file":
@@ -142,6 +154,24 @@ class FaultyOrthanc:
         ]
         return json.dumps(listed).encode()
 
+    def _describe(self, level: str, asked: list[str]) -> bytes:
+        there: list[dict[str, Any]] = []
+        if level == "instance":
+            metadata = {"SopClassUid": "1.2.840.10008.5.1.4.1.1.2"}
+            there = [{"ID": name, "Metadata": metadata} for name in asked if name in self.instances]
+        elif asked == [STUDY_ID] and self.instances:
+            members = defaultdict(list)
+            for name in self.instances:
+                members[self.series.get(name, "s")].append(name)
+            tags = {"Modality": "CT"}
+            there = [{"ID": STUDY_ID, "PatientMainDicomTags": {"PatientID": PATIENT_ID}}]
+            if level == "series":
+                there = [
+                    {"ID": name, "Instances": instances, "MainDicomTags": tags}
+                    for name, instances in members.items()
+                ]
+        return json.dumps(there).encode()
+
 
 def _handler(faulty: FaultyOrthanc) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -149,14 +179,13 @@ def _handler(faulty: FaultyOrthanc) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            self._serve()
+            self._serve(b"")
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._serve()
+            self._serve(self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
-        def _serve(self) -> None:
-            what, answer = faulty.route(self.path)
+        def _serve(self, body: bytes) -> None:
+            what, answer = faulty.route(self.path, body)
             faulty.headers.append(dict(self.headers))
             fault = faulty.next_fault(what)
             if isinstance(fault, After):

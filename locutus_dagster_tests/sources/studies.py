@@ -10,7 +10,7 @@ import hashlib
 import io
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -36,10 +36,15 @@ def instance(
     accession: str | None,
     *,
     study: str = "1",
+    series: int = 1,
     number: int = 1,
     pixels: int | None = None,
+    changes: Mapping[str, str | None] | None = None,
 ) -> bytes:
-    """One CT instance; `pixels` overrides the length of its pixel data."""
+    """One CT instance; `pixels` overrides the length of its pixel data.
+
+    `changes` are attributes by keyword, which get another value or, with None, go.
+    """
     dataset = deepcopy(_ct_small())
     dataset.PatientName = PATIENT_NAME
     dataset.PatientID = PATIENT_ID
@@ -48,14 +53,19 @@ def instance(
     else:
         dataset.AccessionNumber = accession
     dataset.StudyInstanceUID = f"{ROOT_UID}.{study}"
-    dataset.SeriesInstanceUID = f"{ROOT_UID}.{study}.1"
-    dataset.SOPInstanceUID = f"{ROOT_UID}.{study}.1.{number}"
+    dataset.SeriesInstanceUID = f"{ROOT_UID}.{study}.{series}"
+    dataset.SOPInstanceUID = f"{ROOT_UID}.{study}.{series}.{number}"
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.InstanceNumber = str(number)
     if pixels is not None:
         dataset.PixelData = (hashlib.sha256(str(number).encode()).digest() * (pixels // 32 + 1))[
             :pixels
         ]
+    for keyword, value in (changes or {}).items():
+        if value is None:
+            dataset.pop(keyword, None)
+        else:
+            setattr(dataset, keyword, value)
     buffer = io.BytesIO()
     dataset.save_as(buffer)
     return buffer.getvalue()

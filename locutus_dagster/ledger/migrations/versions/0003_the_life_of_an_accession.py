@@ -64,6 +64,15 @@ def upgrade() -> None:
         sqlite_where=_STANDS, postgresql_where=_STANDS,
     )
 
+    op.create_table('announcement',
+    sa.Column('target', sa.String(length=64), nullable=False),
+    sa.Column('uri', sa.Text(), nullable=False),
+    sa.Column('accession_id', _ID, nullable=False),
+    sa.Column('announced_at', _TIME, nullable=False),
+    sa.ForeignKeyConstraint(['accession_id'], ['accession.id'], name=op.f('fk_announcement_accession_id')),
+    sa.PrimaryKeyConstraint('target', 'uri', 'accession_id', name=op.f('pk_announcement'))
+    )
+    op.create_index('ix_announcement_accession_id', 'announcement', ['accession_id'])
     op.create_table('retired',
     sa.Column('accession_id', _ID, nullable=False),
     sa.Column('generation', sa.Integer(), nullable=False),

@@ -1,0 +1,378 @@
+"""`locutus preflight`, and `locutus run --dry-run`: what a run would do, before anything moves.
+
+What belongs here: the command's options, and what a person sees. What does not: finding it out
+(`pipeline/preflight.py`), totals and warnings (`pipeline/preflight_report.py`).
+
+Nothing is changed anywhere: no claim, no state, no secret, no index, no file but a CSV that was
+asked for. Exit codes: 0 all fine, 2 something needs attention, 1 it could not work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, out
+from locutus_dagster.errors import LocutusError
+from locutus_dagster.settings import Reprocess
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from locutus_dagster.ledger import WorkItem
+    from locutus_dagster.ledger.selection import Selection
+    from locutus_dagster.pipeline.foreseen import Foreseen
+    from locutus_dagster.pipeline.options import RunOptions
+    from locutus_dagster.pipeline.parts import Parts
+    from locutus_dagster.pipeline.preflight_csv import PreflightCsv
+    from locutus_dagster.pipeline.preflight_report import PreflightSummary
+    from locutus_dagster.settings import Settings
+
+__all__ = ["preflight_command", "show_dry_run", "show_preflight"]
+
+_INTERRUPTED = "Interrupted. Nothing was changed."
+_MOST_LINES = 200
+_LINES_NAMED = 10
+
+
+def preflight_command(
+    manifest: Annotated[
+        str | None, typer.Argument(help="The name of a loaded manifest; without it, by filter.")
+    ] = None,
+    workspace: Annotated[
+        str, typer.Option("--workspace", "-w", help="The project to work in.")
+    ] = "default",
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only accessions that stand so: pending, failed, unfinished, '!delivered', or "
+            "the beginning of one of the reference's words. Several are united."
+        ),
+    ] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
+    accession_file: Annotated[
+        Path | None, typer.Option(help="Only the accessions that this file lists.")
+    ] = None,
+    changed_since: Annotated[
+        str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every accession of the workspace.")
+    ] = False,
+    reprocess: Annotated[
+        Reprocess | None, typer.Option(help="What would become of accessions that are finished.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Write one line for each accession; a file that is there is replaced.",
+        ),
+    ] = None,
+    accessions: Annotated[
+        bool,
+        typer.Option(
+            "--accessions",
+            help="Show accession numbers, also in the CSV (not where output is kept as a log).",
+        ),
+    ] = False,
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details/--brief",
+            help="Every accession, or only those that are worth a look.",
+        ),
+    ] = False,
+) -> None:
+    """Look at a whole selection before anything moves: what is found, missing, withheld, too large.
+
+    Nothing is changed.
+    """
+    with errors_for_people(_INTERRUPTED):
+        from locutus_dagster.pipeline.choosing import selection
+        from locutus_dagster.pipeline.options import RunOptions
+        from locutus_dagster.settings import load_settings
+
+        settings = load_settings()
+        settings.workspace(workspace)
+        chosen = selection(
+            manifests=(manifest,) if manifest else (),
+            statuses=tuple(status or ()),
+            subjects=tuple(subject or ()),
+            accession_file=accession_file,
+            changed_since=changed_since,
+        )
+        if chosen.everything and not everything:
+            raise LocutusError(
+                "Nothing was selected.",
+                "Name a manifest, give a filter such as --status unfinished, or say --all.",
+            )
+        options = RunOptions.of(settings, reprocess=reprocess.value if reprocess else None)
+        raise typer.Exit(
+            show_preflight(
+                settings,
+                workspace,
+                chosen,
+                options,
+                out,
+                err,
+                csv=csv,
+                accessions=accessions,
+                details=details,
+            )
+        )
+
+
+def show_dry_run(
+    settings: Settings,
+    workspace: str,
+    wanted: Selection | Sequence[WorkItem],
+    options: RunOptions,
+    out: Console,
+    err: Console,
+    *,
+    accessions: bool = False,
+) -> int:
+    """Print what a run with these options would do about each accession; change nothing.
+
+    Returns:
+        The exit code: 0 all fine, 2 something needs attention.
+
+    Raises:
+        LocutusError: it cannot be found out: no ledger, no source, nothing of that name.
+    """
+    out.print("[bold]Dry run: nothing is changed.[/bold]")
+    return show_preflight(
+        settings, workspace, wanted, options, out, err, accessions=accessions, details=True
+    )
+
+
+def show_preflight(
+    settings: Settings,
+    workspace: str,
+    wanted: Selection | Sequence[WorkItem],
+    options: RunOptions,
+    out: Console,
+    err: Console,
+    *,
+    csv: Path | None = None,
+    accessions: bool = False,
+    details: bool = False,
+) -> int:
+    """Look at a selection, or at items of work, and print what came of it.
+
+    Args:
+        csv: also write one line for each item to this file.
+        accessions: show accession numbers.
+        details: print every item as it is looked at, not only those worth a look at the end.
+
+    Returns, raises: see `show_dry_run`.
+    """
+    from locutus_dagster.pipeline.parts import build_parts
+    from locutus_dagster.pipeline.preflight_report import PreflightSummary, circumstances
+
+    parts = build_parts(settings, workspace, look_only=True)
+    try:
+        items, unknown = _items(parts, wanted, options)
+        if not items:
+            out.print("Nothing to do: no accession is as the selection asks for.", highlight=False)
+            return FAILED if unknown else 0
+        out.print(f"Policy: {parts.policy.name} ({parts.policy.fingerprint})", highlight=False)
+        summary = PreflightSummary(circumstances(parts))
+        show = _Lines(items, summary, out, accessions)
+        left_out = 0
+        worth: list[Foreseen] = []
+        with _csv(csv, accessions) as table:
+            for record in _looked_at(items, parts, options, err):
+                summary.add(record)
+                if table is not None:
+                    table.add(record, summary.attention_for(record))
+                if details:
+                    show.line(record)
+                elif summary.worth_a_line(record):
+                    if len(worth) < _MOST_LINES:
+                        worth.append(record)
+                    else:
+                        left_out += 1
+    finally:
+        parts.close()
+    _show_totals(summary, out)
+    if worth:
+        out.print()
+        for record in worth:
+            show.line(record)
+    if left_out:
+        out.print(f"… and {left_out:,} more; --details or --csv lists them all.", highlight=False)
+    _show_warnings(summary, unknown, out)
+    if csv is not None:
+        out.print(f"\nWrote {csv}", markup=False, highlight=False, soft_wrap=True)
+    return FAILED if summary.needs_attention or unknown else 0
+
+
+def _items(
+    parts: Parts, wanted: Selection | Sequence[WorkItem], options: RunOptions
+) -> tuple[list[WorkItem], list[int]]:
+    """The items, and the lines of an accession file that the workspace knows nothing of."""
+    from locutus_dagster.ledger.selection import Selection
+    from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
+    from locutus_dagster.pipeline.picking import picked_up
+
+    unknown: list[int] = []
+    if isinstance(wanted, Selection):
+        check_names(parts.ledger, parts.workspace, wanted)
+        unknown = unknown_accessions(parts.ledger, parts.workspace, wanted)
+        items = parts.ledger.select(parts.workspace, wanted)
+    else:
+        items = list(wanted)
+    asked = [item.partition_key for item in items]
+    further = picked_up(parts.ledger, parts.workspace, asked, options.sweep)
+    return [*items, *parts.ledger.work_items(parts.workspace, further)], unknown
+
+
+def _looked_at(
+    items: Sequence[WorkItem], parts: Parts, options: RunOptions, err: Console
+) -> Iterator[Foreseen]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from locutus_dagster.pipeline.preflight import preflight, sources_of
+
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("accessions"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as progress:
+        task = progress.add_task("asking the source", total=len(items))
+        parts.source.check()
+        for record in preflight(items, parts, options, sources=sources_of(parts)):
+            progress.advance(task)
+            yield record
+
+
+@contextmanager
+def _csv(path: Path | None, accessions: bool) -> Iterator[PreflightCsv | None]:
+    if path is None:
+        yield None
+        return
+    from locutus_dagster.durable_files import atomic_file
+    from locutus_dagster.pipeline.preflight_csv import PreflightCsv
+
+    try:
+        with atomic_file(path) as stream:
+            yield PreflightCsv(stream, accessions=accessions)
+    except OSError as error:
+        raise LocutusError(
+            f"{path} cannot be written ({error.strerror}).", "Name a file in a folder of yours."
+        ) from None
+
+
+class _Lines:
+    """Prints records one by one, under a header that comes with the first."""
+
+    def __init__(
+        self, items: Sequence[WorkItem], summary: PreflightSummary, out: Console, accessions: bool
+    ) -> None:
+        self._summary, self._out, self._accessions = summary, out, accessions
+        self._key = max(9, *(len(item.partition_key) for item in items))
+        self._number = max(9, *(len(item.accession_number) for item in items))
+        self._begun = False
+
+    def line(self, record: Foreseen) -> None:
+        """Print one record."""
+        from locutus_dagster.pipeline.preflight_report import in_words
+
+        if not self._begun:
+            self._begun = True
+            self._print("bold", "partition", "accession", "would", "instances", "size", "")
+        attention = self._summary.attention_for(record)
+        size = in_words(record.size) if record.works else ""
+        instances = f"{record.instances:,}" if record.instances else ""
+        self._print(
+            "yellow" if attention else None,
+            record.partition_key,
+            record.accession_number,
+            record.words,
+            instances,
+            size,
+            "; ".join(_notes(record, attention)),
+        )
+
+    def _print(
+        self, style: str | None, key: str, number: str, would: str, count: str, size: str, note: str
+    ) -> None:
+        cells = [f"{key:<{self._key}}"]
+        if self._accessions:
+            cells.append(f"{number:<{self._number}}")
+        cells += [f"{would:<28}", f"{count:>9}", f"{size:>9}", note]
+        text = "  ".join(cells).rstrip()
+        self._out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _notes(record: Foreseen, attention: Sequence[str]) -> Iterator[str]:
+    yield from attention
+    if record.why and record.why not in attention:
+        yield record.why
+    for reason, count in record.withheld:
+        yield f"{count:,} withheld: {reason}"
+    for host in record.elsewhere:
+        yield f"interim files on host {host}"
+    if record.busy:
+        yield "another run has it in hand"
+
+
+def _show_totals(summary: PreflightSummary, out: Console) -> None:
+    from rich.table import Table
+
+    from locutus_dagster.pipeline.preflight_report import in_words
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("accessions", justify="right")
+    table.add_column("would")
+    for would, count in summary.outcomes.most_common():
+        table.add_row(f"{count:,}", would.value)
+    table.add_row(f"[bold]{summary.items:,}[/bold]", "[bold]in all[/bold]")
+    out.print()
+    out.print(table)
+    facts = [
+        f"Work: {summary.instances:,} instances, {in_words(summary.size)}"
+        + (f"; {summary.resumable:,} gone on with from interim files." if summary.resumable else "."),
+        f"Delivery: up to {in_words(summary.delivery)}"
+        + _beside("free", summary.around and summary.around.target_free),
+        f"Scratch space: {in_words(summary.largest)} for the largest study"
+        + _beside("allowed", summary.around and summary.around.scratch_limit)
+        + _beside("free", summary.around and summary.around.scratch_free),
+    ]
+    if summary.withheld:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.withheld.most_common())
+        facts.insert(1, f"Withheld for certain: {summary.instances_withheld:,} ({reasons}).")
+    out.print()
+    for fact in facts:
+        out.print(fact, markup=False, highlight=False, soft_wrap=True)
+
+
+def _beside(word: str, size: int | None) -> str:
+    from locutus_dagster.pipeline.preflight_report import in_words
+
+    return "" if size is None else f"; {in_words(size)} {word}"
+
+
+def _show_warnings(summary: PreflightSummary, unknown: Sequence[int], out: Console) -> None:
+    found = summary.warnings()
+    if unknown:
+        named = ", ".join(map(str, unknown[:_LINES_NAMED]))
+        more = f" and {len(unknown) - _LINES_NAMED:,} more" if len(unknown) > _LINES_NAMED else ""
+        found.insert(
+            0, f"The workspace does not know what the accession file names in line {named}{more}."
+        )
+    if found:
+        out.print()
+    for warning in found:
+        out.print(f"[yellow]! {escape(warning)}[/yellow]", highlight=False, soft_wrap=True)
