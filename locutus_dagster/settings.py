@@ -4,8 +4,9 @@ What belongs here: names, types, defaults and validation of settings, and where 
 from. What does not: secrets themselves (`secret_refs.py` resolves references at the moment of
 use), and anything that acts on a setting.
 
-Precedence, highest first: environment (`LOCUTUS_…`), then `locutus.yaml`, then the defaults. The
-file is `$LOCUTUS_CONFIG`, or else `locutus.yaml` in the home folder `$LOCUTUS_HOME`.
+Precedence, highest first: environment (`LOCUTUS_…`, nested with `__`), the reference's names in the
+environment (`reference_settings.py`), `locutus.yaml`, the defaults. The file is `$LOCUTUS_CONFIG`,
+or else `locutus.yaml` in the home folder `$LOCUTUS_HOME`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pydantic_settings import (
 )
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.reference_settings import run_settings_from
 
 __all__ = [
     "DEFAULT_KEY_TEMPLATE",
@@ -183,6 +185,7 @@ class RunSettings(_Strict):
     check_source: bool = Field(
         default=True, description="ask the source whether the study of a delivery has changed"
     )
+    dry_run: bool = Field(default=False, description="say what would happen; change nothing")
     lease: float = Field(
         default=120.0, gt=1, description="seconds after which a silent worker's claim ends"
     )
@@ -191,7 +194,9 @@ class RunSettings(_Strict):
 class Settings(BaseSettings):
     """Everything the system is told. Sizes are bytes, times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LOCUTUS_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LOCUTUS_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
 
     home: Path = Field(default_factory=lambda: Path("~/.locutus").expanduser())
     ledger_url: str | None = Field(default=None, repr=False)
@@ -316,6 +321,9 @@ def load_settings(**overrides: Any) -> Settings:
     """
     path = config_file()
     content = {**_read_file(path), **overrides}
+    said = run_settings_from(os.environ)
+    if said and isinstance(content.get("run") or {}, dict):
+        content["run"] = {**(content.get("run") or {}), **said}
     try:
         return Settings(**content)
     except UnreadableVariableError:

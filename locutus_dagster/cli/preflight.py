@@ -1,7 +1,8 @@
 """`locutus preflight`, and `locutus run --dry-run`: what a run would do, before anything moves.
 
-What belongs here: the command's options, and what a person sees. What does not: finding it out
-(`pipeline/preflight.py`), totals and warnings (`pipeline/preflight_report.py`).
+What belongs here: the command's options, and the order of it. What does not: finding it out
+(`pipeline/preflight.py`), totals and warnings (`pipeline/preflight_report.py`), what is printed
+(`preflight_view.py`).
 
 Nothing is changed anywhere: no claim, no state, no secret, no index, no file but a CSV that was
 asked for. Exit codes: 0 all fine, 2 something needs attention, 1 it could not work.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, out
+from locutus_dagster.cli.console import FAILED, err, errors_for_people, out
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import Reprocess
 
@@ -29,14 +30,12 @@ if TYPE_CHECKING:
     from locutus_dagster.pipeline.options import RunOptions
     from locutus_dagster.pipeline.parts import Parts
     from locutus_dagster.pipeline.preflight_csv import PreflightCsv
-    from locutus_dagster.pipeline.preflight_report import PreflightSummary
     from locutus_dagster.settings import Settings
 
 __all__ = ["preflight_command", "show_dry_run", "show_preflight"]
 
 _INTERRUPTED = "Interrupted. Nothing was changed."
 _MOST_LINES = 200
-_LINES_NAMED = 10
 
 
 def preflight_command(
@@ -172,18 +171,21 @@ def show_preflight(
 
     Returns, raises: see `show_dry_run`.
     """
+    from locutus_dagster.cli.preflight_view import Lines, show_totals, show_warnings
     from locutus_dagster.pipeline.parts import build_parts
+    from locutus_dagster.pipeline.preflight import chosen
     from locutus_dagster.pipeline.preflight_report import PreflightSummary, circumstances
 
     parts = build_parts(settings, workspace, look_only=True)
     try:
-        items, unknown = _items(parts, wanted, options)
+        items, unknown = chosen(parts, wanted, options)
         if not items:
             out.print("Nothing to do: no accession is as the selection asks for.", highlight=False)
             return FAILED if unknown else 0
         out.print(f"Policy: {parts.policy.name} ({parts.policy.fingerprint})", highlight=False)
-        summary = PreflightSummary(circumstances(parts))
-        show = _Lines(items, summary, out, accessions)
+        around = circumstances(parts)
+        summary = PreflightSummary(around)
+        show = Lines(items, summary, out, accessions)
         left_out = 0
         worth: list[Foreseen] = []
         with _csv(csv, accessions) as table:
@@ -200,37 +202,17 @@ def show_preflight(
                         left_out += 1
     finally:
         parts.close()
-    _show_totals(summary, out)
+    show_totals(summary, around, out)
     if worth:
         out.print()
         for record in worth:
             show.line(record)
     if left_out:
         out.print(f"… and {left_out:,} more; --details or --csv lists them all.", highlight=False)
-    _show_warnings(summary, unknown, out)
+    show_warnings(summary, unknown, out)
     if csv is not None:
         out.print(f"\nWrote {csv}", markup=False, highlight=False, soft_wrap=True)
     return FAILED if summary.needs_attention or unknown else 0
-
-
-def _items(
-    parts: Parts, wanted: Selection | Sequence[WorkItem], options: RunOptions
-) -> tuple[list[WorkItem], list[int]]:
-    """The items, and the lines of an accession file that the workspace knows nothing of."""
-    from locutus_dagster.ledger.selection import Selection
-    from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
-    from locutus_dagster.pipeline.picking import picked_up
-
-    unknown: list[int] = []
-    if isinstance(wanted, Selection):
-        check_names(parts.ledger, parts.workspace, wanted)
-        unknown = unknown_accessions(parts.ledger, parts.workspace, wanted)
-        items = parts.ledger.select(parts.workspace, wanted)
-    else:
-        items = list(wanted)
-    asked = [item.partition_key for item in items]
-    further = picked_up(parts.ledger, parts.workspace, asked, options.sweep)
-    return [*items, *parts.ledger.work_items(parts.workspace, further)], unknown
 
 
 def _looked_at(
@@ -238,7 +220,7 @@ def _looked_at(
 ) -> Iterator[Foreseen]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from locutus_dagster.pipeline.preflight import preflight, sources_of
+    from locutus_dagster.pipeline.preflight import preflight
 
     with Progress(
         TextColumn("[bold]{task.description}"),
@@ -252,7 +234,7 @@ def _looked_at(
     ) as progress:
         task = progress.add_task("asking the source", total=len(items))
         parts.source.check()
-        for record in preflight(items, parts, options, sources=sources_of(parts)):
+        for record in preflight(items, parts, options):
             progress.advance(task)
             yield record
 
@@ -272,107 +254,3 @@ def _csv(path: Path | None, accessions: bool) -> Iterator[PreflightCsv | None]:
         raise LocutusError(
             f"{path} cannot be written ({error.strerror}).", "Name a file in a folder of yours."
         ) from None
-
-
-class _Lines:
-    """Prints records one by one, under a header that comes with the first."""
-
-    def __init__(
-        self, items: Sequence[WorkItem], summary: PreflightSummary, out: Console, accessions: bool
-    ) -> None:
-        self._summary, self._out, self._accessions = summary, out, accessions
-        self._key = max(9, *(len(item.partition_key) for item in items))
-        self._number = max(9, *(len(item.accession_number) for item in items))
-        self._begun = False
-
-    def line(self, record: Foreseen) -> None:
-        """Print one record."""
-        from locutus_dagster.pipeline.preflight_report import in_words
-
-        if not self._begun:
-            self._begun = True
-            self._print("bold", "partition", "accession", "would", "instances", "size", "")
-        attention = self._summary.attention_for(record)
-        size = in_words(record.size) if record.works else ""
-        instances = f"{record.instances:,}" if record.instances else ""
-        self._print(
-            "yellow" if attention else None,
-            record.partition_key,
-            record.accession_number,
-            record.words,
-            instances,
-            size,
-            "; ".join(_notes(record, attention)),
-        )
-
-    def _print(
-        self, style: str | None, key: str, number: str, would: str, count: str, size: str, note: str
-    ) -> None:
-        cells = [f"{key:<{self._key}}"]
-        if self._accessions:
-            cells.append(f"{number:<{self._number}}")
-        cells += [f"{would:<28}", f"{count:>9}", f"{size:>9}", note]
-        text = "  ".join(cells).rstrip()
-        self._out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _notes(record: Foreseen, attention: Sequence[str]) -> Iterator[str]:
-    yield from attention
-    if record.why and record.why not in attention:
-        yield record.why
-    for reason, count in record.withheld:
-        yield f"{count:,} withheld: {reason}"
-    for host in record.elsewhere:
-        yield f"interim files on host {host}"
-    if record.busy:
-        yield "another run has it in hand"
-
-
-def _show_totals(summary: PreflightSummary, out: Console) -> None:
-    from rich.table import Table
-
-    from locutus_dagster.pipeline.preflight_report import in_words
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("accessions", justify="right")
-    table.add_column("would")
-    for would, count in summary.outcomes.most_common():
-        table.add_row(f"{count:,}", would.value)
-    table.add_row(f"[bold]{summary.items:,}[/bold]", "[bold]in all[/bold]")
-    out.print()
-    out.print(table)
-    facts = [
-        f"Work: {summary.instances:,} instances, {in_words(summary.size)}"
-        + (f"; {summary.resumable:,} gone on with from interim files." if summary.resumable else "."),
-        f"Delivery: up to {in_words(summary.delivery)}"
-        + _beside("free", summary.around and summary.around.target_free),
-        f"Scratch space: {in_words(summary.largest)} for the largest study"
-        + _beside("allowed", summary.around and summary.around.scratch_limit)
-        + _beside("free", summary.around and summary.around.scratch_free),
-    ]
-    if summary.withheld:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.withheld.most_common())
-        facts.insert(1, f"Withheld for certain: {summary.instances_withheld:,} ({reasons}).")
-    out.print()
-    for fact in facts:
-        out.print(fact, markup=False, highlight=False, soft_wrap=True)
-
-
-def _beside(word: str, size: int | None) -> str:
-    from locutus_dagster.pipeline.preflight_report import in_words
-
-    return "" if size is None else f"; {in_words(size)} {word}"
-
-
-def _show_warnings(summary: PreflightSummary, unknown: Sequence[int], out: Console) -> None:
-    found = summary.warnings()
-    if unknown:
-        named = ", ".join(map(str, unknown[:_LINES_NAMED]))
-        more = f" and {len(unknown) - _LINES_NAMED:,} more" if len(unknown) > _LINES_NAMED else ""
-        found.insert(
-            0, f"The workspace does not know what the accession file names in line {named}{more}."
-        )
-    if found:
-        out.print()
-    for warning in found:
-        out.print(f"[yellow]! {escape(warning)}[/yellow]", highlight=False, soft_wrap=True)

@@ -78,8 +78,9 @@ def run_command(
     ] = None,
     label: Annotated[str | None, typer.Option(help="A name for this batch, kept with it.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
-    ] = False,
+        bool | None,
+        typer.Option("--dry-run/--for-real", help="Say what would happen, and change nothing."),
+    ] = None,
     force_success: Annotated[
         bool | None,
         typer.Option("--force-success/--honest", help="Exit with 0 where some accessions failed."),
@@ -123,7 +124,7 @@ def run_command(
             "check_source": check_source,
             "label": label,
         }
-        if dry_run:
+        if settings.run.dry_run if dry_run is None else dry_run:
             from locutus_dagster.cli.preflight import show_dry_run
 
             options = RunOptions.of(settings, **asked)

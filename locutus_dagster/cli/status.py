@@ -82,7 +82,7 @@ def status_command(
 ) -> None:
     """Show how the rows of the loaded manifests stand."""
     with errors_for_people():
-        from locutus_dagster.cli.status_list import print_list, row_facts
+        from locutus_dagster.cli.status_list import print_json, print_list
         from locutus_dagster.pipeline.choosing import check_names, selection
         from locutus_dagster.settings import load_settings
 
@@ -110,11 +110,12 @@ def status_command(
                 print_list(ledger, workspace, chosen, accessions)
                 return
             facts = _facts(ledger, workspace, chosen)
-            if as_json:
-                rows = row_facts(ledger, workspace, chosen, accessions) if as_list else None
-                facts |= {} if rows is None else {"rows": rows}
-                typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+            if as_json and as_list:
+                print_json(facts, ledger, workspace, chosen, accessions)
                 return
+        if as_json:
+            typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+            return
         if watch and out.is_terminal:
             _watch(address, workspace, chosen, every, facts)
             return

@@ -6,6 +6,7 @@ What belongs here: what a line says. What does not: the command (`status.py`), r
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from locutus_dagster.ledger.overview import ListedRow
     from locutus_dagster.ledger.selection import Selection
 
-__all__ = ["print_list", "row_facts"]
+__all__ = ["print_json", "print_list"]
 
 _LINES_AT_ONCE = 1000
 
@@ -38,25 +39,37 @@ def print_list(ledger: Ledger, workspace: str, chosen: Selection, accessions: bo
     typer.echo("\n".join(lines))
 
 
-def row_facts(
-    ledger: Ledger, workspace: str, chosen: Selection, accessions: bool
-) -> list[dict[str, Any]]:
-    """The rows as JSON has them."""
-    return [
-        {
-            "manifest": row.manifest,
-            "row": row.row_number,
-            "line": row.line,
-            "partition": row.partition_key,
-            **({"accession_number": row.accession_number} if accessions else {}),
-            "state": row.state.value if row.state else None,
-            "status": _status_of(row),
-            "reason": _reason_of(row),
-            "in_hand": row.in_hand,
-            "label": row.label,
-        }
-        for row in ledger.listing(workspace, chosen)
-    ]
+def print_json(
+    facts: dict[str, Any], ledger: Ledger, workspace: str, chosen: Selection, accessions: bool
+) -> None:
+    """Print one object: `facts`, and the rows as they are read, each on a line of its own."""
+    opening = json.dumps(facts, indent=2, ensure_ascii=False).removesuffix("\n}")
+    pieces = [f'{opening},\n  "rows": [']
+    separator = "\n"
+    for row in ledger.listing(workspace, chosen):
+        pieces.append(
+            f"{separator}    {json.dumps(_row_facts(row, accessions), ensure_ascii=False)}"
+        )
+        separator = ",\n"
+        if len(pieces) > _LINES_AT_ONCE:
+            typer.echo("".join(pieces), nl=False)
+            pieces.clear()
+    typer.echo("".join([*pieces, "\n  ]\n}"]))
+
+
+def _row_facts(row: ListedRow, accessions: bool) -> dict[str, Any]:
+    return {
+        "manifest": row.manifest,
+        "row": row.row_number,
+        "line": row.line,
+        "partition": row.partition_key,
+        **({"accession_number": row.accession_number} if accessions else {}),
+        "state": row.state.value if row.state else None,
+        "status": _status_of(row),
+        "reason": _reason_of(row),
+        "in_hand": row.in_hand,
+        "label": row.label,
+    }
 
 
 def _status_of(row: ListedRow) -> str:

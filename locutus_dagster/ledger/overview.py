@@ -21,8 +21,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    true,
-    tuple_,
 )
 
 from locutus_dagster.ledger.claims import clock
@@ -220,16 +218,21 @@ class Overview(LedgerConnection):
 
         Read page by page, each as it stands when it is read.
         """
-        last: tuple[int, int] | None = None
-        while True:
-            with self.session(reads_only=True) as session:
-                statement = _listed(workspace, selection, clock(session), last)
-                page = session.execute(statement).all()
-            for row in page:
-                yield _listed_row(row)
-            if len(page) < _PAGE:
-                return
-            last = (page[-1][0], page[-1][2])
+        manifests = select(Manifest.id).where(Manifest.workspace == workspace).order_by(Manifest.id)
+        if selection.manifests:
+            manifests = manifests.where(Manifest.name.in_(selection.manifests))
+        with self.session(reads_only=True) as session:
+            identities = list(session.scalars(manifests))
+        for identity in identities:
+            last = 0
+            while True:
+                with self.session(reads_only=True) as session:
+                    statement = _listed(workspace, identity, selection, clock(session), last)
+                    page = session.execute(statement).all()
+                yield from map(_listed_row, page)
+                if len(page) < _PAGE:
+                    break
+                last = page[-1][1]
 
 
 def _rows(
@@ -270,15 +273,14 @@ def _manifest_count(name: str, rows: list[Any]) -> ManifestCount:
 
 
 def _listed(
-    workspace: str, selection: Selection, at: datetime, last: tuple[int, int] | None
+    workspace: str, manifest_id: int, selection: Selection, at: datetime, last: int
 ) -> Select[Any]:
-    place = (ManifestRow.manifest_id, ManifestRow.row_number)
+    """A page of a manifest's rows; its own rows stand in an index in the order of their numbers."""
     return (
         _rows(
             workspace,
             selection,
             at,
-            ManifestRow.manifest_id,
             Manifest.name,
             ManifestRow.row_number,
             ManifestRow.line,
@@ -294,14 +296,14 @@ def _listed(
             ManifestRow.rejected != "",
             ManifestRow.rejected_column,
         )
-        .where(true() if last is None else tuple_(*place) > last)
-        .order_by(*place)
+        .where(ManifestRow.manifest_id == manifest_id, ManifestRow.row_number > last)
+        .order_by(ManifestRow.row_number)
         .limit(_PAGE)
     )
 
 
 def _listed_row(row: Any) -> ListedRow:
-    _, manifest, row_number, line, key, number, state, phase, reason, label, *rest = row
+    manifest, row_number, line, key, number, state, phase, reason, label, *rest = row
     changed, command, busy, rejected, column = rest
     return ListedRow(
         manifest,
@@ -309,7 +311,7 @@ def _listed_row(row: Any) -> ListedRow:
         line,
         key,
         number,
-        State(state) if state else None,
+        _STATES.get(state),
         phase,
         reason or "",
         label or "",
@@ -319,3 +321,6 @@ def _listed_row(row: Any) -> ListedRow:
         bool(rejected),
         column,
     )
+
+
+_STATES = {state.value: state for state in State}

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.connection import LedgerConnection
 from locutus_dagster.ledger.reading import select_items
-from locutus_dagster.ledger.schema import Accession, Delivery, ManifestRow, Recall, now
+from locutus_dagster.ledger.schema import Accession, Delivery, ManifestRow, Recall, Workspace, now
 from locutus_dagster.ledger.work import WorkItem
 
 __all__ = ["RecallRecord", "Recalls", "recalled_subjects"]
@@ -55,6 +55,8 @@ class Recalls(LedgerConnection):
     ) -> None:
         """Note a recall of an accession or of a subject; one that stands already is kept."""
         with self.session() as session:
+            # One at a time in a workspace: of two, one would stand on when the other is lifted.
+            session.get_one(Workspace, workspace, with_for_update={"key_share": True})
             standing = select(Recall.id).where(
                 Recall.workspace == workspace,
                 Recall.accession_id == accession_id,

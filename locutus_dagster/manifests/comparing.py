@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.recalls import recalled_subjects
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace
+from locutus_dagster.manifests.bulk import among, in_pieces
 from locutus_dagster.manifests.reading import (
     ACCESSION_COLUMN,
     SUBJECT_COLUMN,
@@ -27,11 +27,9 @@ from locutus_dagster.manifests.reading import (
 )
 from locutus_dagster.manifests.report import Duplicate, DuplicateKind
 
-__all__ = ["RECALLED", "Comparison", "StoredRow", "chunks", "compare", "partition_key"]
+__all__ = ["RECALLED", "Comparison", "StoredRow", "compare", "partition_key"]
 
 RECALLED = "the subject has been recalled; lift the recall first"
-_Item = TypeVar("_Item")
-_CHUNK = 900  # bound parameters in one statement: SQLite's old limit is 999
 
 
 def partition_key(manifest: str, row_number: int) -> str:
@@ -183,7 +181,7 @@ def _stored(
             ManifestRow.rejected != "",
         ).where(ManifestRow.manifest_id == known.id)
     )
-    return known.id, {number: StoredRow(*rest) for number, *rest in rows}
+    return known.id, {n: StoredRow(identity, key, bad) for n, identity, key, bad in rows}
 
 
 def _is_settled(before: StoredRow | None) -> bool:
@@ -257,12 +255,13 @@ def _elsewhere(
     workspaces = list(session.scalars(select(Workspace.name)))
     ids: dict[str, int] = {}
     duplicates: list[Duplicate] = []
-    for chunk in chunks(rows):
+    for chunk in in_pieces(rows):
         mine = {row.accession_number: row for row in chunk}
         places: dict[tuple[int, DuplicateKind], _Places] = defaultdict(_Places)
         # The workspaces are named although they are all of them: so the index is used.
         statement = _NAMED.where(
-            Accession.workspace.in_(workspaces), Accession.accession_number.in_(list(mine))
+            Accession.workspace.in_(workspaces),
+            Accession.accession_number == among(session, list(mine)),
         )
         for there, number, identity, theirs, key, *attributes in session.execute(statement):
             row = mine[number]
@@ -282,9 +281,3 @@ def _elsewhere(
             for (line, kind), found in places.items()
         )
     return ids, duplicates
-
-
-def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    """Pieces of which each element may be a parameter of one statement."""
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]

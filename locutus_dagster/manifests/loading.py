@@ -8,18 +8,19 @@ accessions. What does not: the file's format (`reading.py`), what becomes of eac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Integer, Table, bindparam, cast, select, update
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace, now
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.store import Ledger
-from locutus_dagster.manifests.comparing import Comparison, chunks, compare, partition_key
+from locutus_dagster.manifests.bulk import among, in_pieces, insert_rows
+from locutus_dagster.manifests.comparing import Comparison, compare, partition_key
 from locutus_dagster.manifests.reading import (
     ACCESSION_COLUMN,
     MANIFEST_COLUMNS,
@@ -33,11 +34,9 @@ from locutus_dagster.manifests.report import LoadReport
 
 __all__ = ["load_manifest", "partition_key"]
 
-_Item = TypeVar("_Item")
-_ROWS = cast("Table", ManifestRow.__table__)
-_ACCESSIONS = cast("Table", Accession.__table__)
+_ROWS: Table = ManifestRow.__table__  # type: ignore[assignment]
+_ACCESSIONS: Table = Accession.__table__  # type: ignore[assignment]
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
-_TOGETHER = 5000  # rows that are handed to the driver at once; memory, not the database, limits it
 
 
 def load_manifest(
@@ -123,21 +122,21 @@ def _write(
         session.flush()
         ids = _accession_ids(session, workspace, found.accepted, found.accession_ids)
         common = {"manifest_id": record.id, "workspace": workspace}
-        rows = chain(
+        rows: Iterable[dict[str, Any]] = chain(
             (_values(row, found.keys, ids) for row in found.accepted),
             (_rejected_values(row) for row in found.rejected),
         )
-        _insert(session, _ROWS, ({**common, **row} for row in rows))
+        insert_rows(session, _ROWS, ({**common, **row} for row in rows))
         # Afterwards, because each names the row that it repeats.
         first = _row_ids(session, record.id, found.repeated)
         rows = (_values(row, found.keys, ids, first) for row in found.repeated)
-        _insert(session, _ROWS, ({**common, **row} for row in rows))
+        insert_rows(session, _ROWS, ({**common, **row} for row in rows))
         return
     unsettled = found.unsettled
     ids = _accession_ids(session, workspace, unsettled, found.accession_ids)
     first = {number: stored.identity for number, stored in found.stored.items()}
     changed = update(_ROWS).where(_ROWS.c.id == bindparam("which"))
-    for some in _pieces(unsettled):
+    for some in in_pieces(unsettled):
         values = [_values(row, found.keys, ids, first) for row in some]
         which = [{"which": found.stored[row.number].identity} for row in some]
         session.execute(
@@ -215,11 +214,11 @@ def _accession_ids(
         }
         for number in missing
     )
-    _insert(session, _ACCESSIONS, new)
+    insert_rows(session, _ACCESSIONS, new)
     ids = dict(known)
-    for chunk in chunks(missing):
+    for chunk in in_pieces(missing):
         statement = select(Accession.accession_number, Accession.id).where(
-            Accession.workspace == workspace, Accession.accession_number.in_(chunk)
+            Accession.workspace == workspace, Accession.accession_number == among(session, chunk)
         )
         ids.update((number, identity) for number, identity in session.execute(statement))
     return ids
@@ -229,20 +228,10 @@ def _row_ids(session: Session, manifest_id: int, repeated: Sequence[Row]) -> dic
     """The ledger's ids of the rows that others repeat, by number."""
     numbers = sorted({row.duplicate_of for row in repeated if row.duplicate_of is not None})
     found: dict[int, int] = {}
-    for chunk in chunks(numbers):
+    for chunk in in_pieces(numbers):
         statement = select(ManifestRow.row_number, ManifestRow.id).where(
-            ManifestRow.manifest_id == manifest_id, ManifestRow.row_number.in_(chunk)
+            ManifestRow.manifest_id == manifest_id,
+            ManifestRow.row_number == cast(among(session, chunk), Integer),
         )
         found.update((number, identity) for number, identity in session.execute(statement))
     return found
-
-
-def _insert(session: Session, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    for some in _pieces(rows):
-        session.execute(insert(table), some)
-
-
-def _pieces(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    left = iter(items)
-    while some := list(islice(left, _TOGETHER)):
-        yield some

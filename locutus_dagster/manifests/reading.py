@@ -296,10 +296,9 @@ def _judge(
 def _fault_of_form(fields: list[str], header: Header) -> tuple[str, str] | None:
     """Too many fields, too few, or characters that no text should have: (column, reason)."""
     if len(fields) > len(header.columns):
-        return (
-            "",
+        return "", (
             f"{len(fields)} fields under a header of {len(header.columns)}; "
-            "a value that holds a comma must be quoted",
+            "a value that holds a comma must be quoted"
         )
     if len(fields) < len(header.columns):
         for column in _MUST_BE_THERE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -46,6 +47,7 @@ class Parts:
     Attributes:
         secret_created: the workspace's secret was made just now; with parts that are made to look
             only, one that is kept nowhere stands in for it.
+        another_source: makes a source for a further thread; None where one is enough.
         checkpoint: called with the name of each place where the chain has just committed,
             renamed or deleted something; tests end the process there.
         claimant: what this process has in hand.
@@ -60,6 +62,7 @@ class Parts:
     policy: Policy
     keys: KeyRing
     secret_created: bool = False
+    another_source: Callable[[], StudySource] | None = None
     checkpoint: Callable[[str], None] = field(default=_carry_on)
     claimant: Claimant = field(init=False)
 
@@ -129,6 +132,10 @@ def build_parts(settings: Settings, workspace: str, *, look_only: bool = False) 
         policy=policy,
         keys=keys,
         secret_created=created,
+        # Each source over a folder reads it by itself, and none of them waits for a network.
+        another_source=None
+        if isinstance(own.source, FolderSourceSettings)
+        else partial(build_source, settings, workspace, look_only=look_only),
     )
 
 

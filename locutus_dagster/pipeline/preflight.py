@@ -1,6 +1,6 @@
 """What a run would do about each accession of a selection, found out without doing any of it.
 
-What belongs here: one record for each item, in order, by as many threads as the source can bear.
+What belongs here: the items, and one record for each, in order, by several threads.
 What does not: one item (`forecasting.py`), totals, warnings and the CSV (`preflight_report.py`).
 
 Nothing is claimed, recorded, created or deleted, provided that the parts are made to look only.
@@ -10,24 +10,49 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
 from locutus_dagster.ledger import Phase, State, WorkItem
 from locutus_dagster.ledger.fingerprints import changes
+from locutus_dagster.ledger.selection import Selection
+from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
 from locutus_dagster.pipeline.deciding import Do, Facts, decide
 from locutus_dagster.pipeline.fingerprints import delivery_made_from, usable_key_ids
 from locutus_dagster.pipeline.forecasting import Looker
 from locutus_dagster.pipeline.foreseen import Foreseen, Would, decided
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.parts import Parts
+from locutus_dagster.pipeline.picking import picked_up
 from locutus_dagster.sources.base import StudySource
 
-__all__ = ["Foreseen", "Would", "preflight"]
+__all__ = ["Foreseen", "Would", "chosen", "preflight"]
 
 _AHEAD = 4  # items for each thread that may be looked at before they are asked for
+
+
+def chosen(
+    parts: Parts, wanted: Selection | Sequence[WorkItem], options: RunOptions
+) -> tuple[list[WorkItem], list[int]]:
+    """What a run would go through, and lines of an accession file that the ledger cannot place.
+
+    With what is asked for comes what the run would go on with beside it.
+
+    Raises:
+        ChoosingError: the selection names what the workspace does not know.
+    """
+    unknown: list[int] = []
+    if isinstance(wanted, Selection):
+        check_names(parts.ledger, parts.workspace, wanted)
+        unknown = unknown_accessions(parts.ledger, parts.workspace, wanted)
+        items = parts.ledger.select(parts.workspace, wanted)
+    else:
+        items = list(wanted)
+    asked = [item.partition_key for item in items]
+    further = picked_up(parts.ledger, parts.workspace, asked, options.sweep)
+    return [*items, *parts.ledger.work_items(parts.workspace, further)], unknown
 
 
 def preflight(
@@ -35,8 +60,7 @@ def preflight(
     parts: Parts,
     options: RunOptions,
     *,
-    sources: Callable[[], StudySource] | None = None,
-    threads: int = 1,
+    threads: int = 4,
 ) -> Iterator[Foreseen]:
     """Say what a run with these options would do about each item, in the order of the items.
 
@@ -45,16 +69,15 @@ def preflight(
 
     Args:
         parts: best made to look only (`build_parts`).
-        sources: makes a source for each thread beside the first one; without it there is one
-            thread, which asks `parts.source`.
-        threads: how many ask at a time.
+        threads: how many ask at a time, each with a source of its own; there is one only where
+            the parts can make no further source.
 
     Raises:
         SourceUnavailableError: the source cannot be asked at all.
         LedgerError: the ledger cannot.
     """
     done: dict[int, WorkItem] = {}
-    with _looking(parts, options, sources, threads if sources else 1) as look_at:
+    with _looking(parts, options, threads) as look_at:
         for item, record in look_at(items):
             first = done.get(item.accession_id)
             if first is not None:
@@ -66,12 +89,10 @@ def preflight(
 
 @contextmanager
 def _looking(
-    parts: Parts,
-    options: RunOptions,
-    sources: Callable[[], StudySource] | None,
-    threads: int,
+    parts: Parts, options: RunOptions, threads: int
 ) -> Iterator[Callable[[Iterable[WorkItem]], Iterator[tuple[WorkItem, Foreseen]]]]:
-    if sources is None or threads <= 1:
+    another_source = parts.another_source
+    if another_source is None or threads <= 1:
         looker = Looker(parts, options)
         yield lambda items: ((item, looker.foresee(item)) for item in items)
         return
@@ -80,7 +101,7 @@ def _looking(
 
     def foresee(item: WorkItem) -> Foreseen:
         if not hasattr(own, "looker"):
-            source = sources()
+            source = another_source()
             made.append(source)
             own.looker = Looker(replace(parts, source=source), options)
         found: Foreseen = own.looker.foresee(item)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +24,10 @@ __all__ = [
     "circumstances",
     "in_words",
     "summed",
+    "unplaced",
 ]
 
+_LINES_NAMED = 10
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _WORTH_A_LINE = frozenset({Would.CHANGED, Would.LEAVE, Would.REFUSE, Would.WAITING})
 
@@ -160,6 +162,17 @@ class PreflightSummary:
             return record.attention
         return (*record.attention, f"{in_words(record.scratch)} of scratch space are too much")
 
+    def notes_on(self, record: Foreseen) -> list[str]:
+        """All there is to say of one record beside what would happen, attention first."""
+        found = list(self.attention_for(record))
+        if record.why and record.why not in found:
+            found.append(record.why)
+        found += [f"{count:,} withheld: {reason}" for reason, count in record.withheld]
+        found += [f"interim files on host {host}" for host in record.elsewhere]
+        if record.busy:
+            found.append("another run has it in hand")
+        return found
+
     def _too_large(self, record: Foreseen) -> bool:
         return self.around is not None and record.scratch > self.around.scratch_limit
 
@@ -247,6 +260,15 @@ def summed(records: Iterable[Foreseen], around: Circumstances | None = None) -> 
     for record in records:
         summary.add(record)
     return summary
+
+
+def unplaced(lines: Sequence[int]) -> list[str]:
+    """What to say of lines of an accession file that the workspace knows nothing of."""
+    if not lines:
+        return []
+    named = ", ".join(map(str, lines[:_LINES_NAMED]))
+    more = f" and {len(lines) - _LINES_NAMED:,} more" if len(lines) > _LINES_NAMED else ""
+    return [f"The workspace does not know what the accession file names in line {named}{more}."]
 
 
 def _accessions(count: int, one: str, many: str) -> str:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from locutus_dagster.ledger import State
+from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.recalls import RecallRecord
 from locutus_dagster.ledger.work import Attempt, DeliveryRecord
@@ -37,9 +37,18 @@ from locutus_dagster.pipeline.unrecorded import withdraw_unrecorded
 from locutus_dagster.pipeline.withdrawing import withdraw
 from locutus_dagster.targets import TargetError
 
-__all__ = ["PATIENCE", "Left", "LiftOutcome", "RecallOutcome", "lift", "recall"]
+__all__ = [
+    "PATIENCE",
+    "Left",
+    "LiftOutcome",
+    "RecallOutcome",
+    "lift",
+    "recall",
+    "recalls_to_lift",
+]
 
 PATIENCE = 60.0  # seconds to wait for accessions that other workers have in hand
+_ROOM_PATIENCE = 5.0  # seconds to wait for the interim files of one accession
 _POLL = 0.2
 
 
@@ -199,19 +208,30 @@ def _close(accession_id: int, reason: str, parts: Recalling, outcome: RecallOutc
 
 def _clear_interim(accession_id: int, parts: Recalling, outcome: RecallOutcome) -> None:
     interim, workspace = parts.interim, parts.workspace
+    until = time.monotonic() + _ROOM_PATIENCE
     why = ""
     try:
-        with interim.claim_if_free(workspace, accession_id) as room:
-            if room is not None:
-                room.discard_parts()
-                room.raw_zip.unlink(missing_ok=True)
-                room.deidentified_zip.unlink(missing_ok=True)
-            elif interim.folder(workspace, accession_id).exists():
-                why = "a worker that has lost its claim is still at them"
+        while not _room_cleared(accession_id, parts):
+            if not interim.folder(workspace, accession_id).exists():
+                return
+            if time.monotonic() >= until:
+                why = "a worker that has lost its claim still holds them"
+                break
+            time.sleep(_POLL)
     except OSError as error:
         why = f"the scratch folder {interim.root} does not let them go ({error.strerror})"
     if why:
         outcome.left.append(Left(accession_id, "interim files", why))
+
+
+def _room_cleared(accession_id: int, parts: Recalling) -> bool:
+    with parts.interim.claim_if_free(parts.workspace, accession_id) as room:
+        if room is None:
+            return False
+        room.discard_parts()
+        room.raw_zip.unlink(missing_ok=True)
+        room.deidentified_zip.unlink(missing_ok=True)
+        return True
 
 
 def _empty(accession_id: int, parts: Recalling, outcome: RecallOutcome) -> None:
@@ -257,11 +277,9 @@ def lift(
     ledger, workspace = parts.ledger, parts.workspace
     about = concerned(ledger, workspace, accession_id=accession_id, subject_id=subject_id)
     reason = checked_reason(reason, about.rows)
-    standing = ledger.recalls(workspace, standing_only=True)
-    mine = [r for r in standing if (r.accession_id, r.subject_id) == (accession_id, subject_id)]
-    if not mine:
-        raise RecallError("No such recall stands.", "See: locutus recall --list")
-    others = [record for record in standing if record not in mine]
+    mine, others = recalls_to_lift(
+        ledger, workspace, accession_id=accession_id, subject_id=subject_id
+    )
     outcome = LiftOutcome()
     outcome.still_recalled = _recalled_by(others, about)
     free = [identity for identity in about.accession_ids if identity not in outcome.still_recalled]
@@ -278,6 +296,24 @@ def lift(
             ledger.lift_recall(record.identity, reason)
         outcome.lifted = True
     return outcome
+
+
+def recalls_to_lift(
+    ledger: Ledger, workspace: str, *, accession_id: int | None, subject_id: str | None
+) -> tuple[list[RecallRecord], list[RecallRecord]]:
+    """The recalls of exactly this accession or subject that stand, and all others that do.
+
+    Raises:
+        RecallError: there are none of the former.
+    """
+    standing = ledger.recalls(workspace, standing_only=True)
+    mine = [r for r in standing if (r.accession_id, r.subject_id) == (accession_id, subject_id)]
+    if not mine:
+        raise RecallError(
+            "No recall of exactly that stands.",
+            "An accession may be recalled by its subject; all of them: locutus recall --list",
+        )
+    return mine, [record for record in standing if record not in mine]
 
 
 def _recalled_by(records: Sequence[RecallRecord], about: Concerned) -> list[int]:

@@ -265,7 +265,7 @@ def test_what_is_to_be_withdrawn_is_told_for_the_accessions_and_the_workspace_as
     assert to_withdraw(ledger) == [(one.accession_id, ONE), (other.accession_id, TWO)]
     assert to_withdraw(ledger, other) == [(other.accession_id, TWO)]
     assert ledger.to_withdraw("ws", []) == []
-    assert [uri.uri for _, uri in ledger.to_withdraw("other")] == [THREE]
+    assert [record.uri for _, record in ledger.to_withdraw("other")] == [THREE]
 
 
 def test_an_accession_whose_delivery_is_withdrawn_can_be_delivered_there_again(

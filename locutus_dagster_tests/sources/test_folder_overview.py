@@ -69,6 +69,7 @@ def only(source: FolderSource, accession: str = "A1") -> FoundStudy:
 # --- the overview ------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_each_instance_counts_by_its_own_sop_class_and_modality(
     root: Path, source: FolderSource
 ) -> None:
@@ -147,14 +148,15 @@ def test_the_same_patient_has_the_same_digest_in_another_study(
     assert first == second != third
 
 
-@pytest.mark.parametrize("keyword", [b"\x08\x00\x60\x00CS", b"\x10\x00\x20\x00LO"])
+@pytest.mark.parametrize("start", [b"\x08\x00\x60\x00CS", b"\x10\x00\x20\x00LO"])
 @pytest.mark.parametrize("vr", [b"DS", b"US", b"AT", b"ZZ", b"SL"])
 def test_a_value_of_a_wrong_kind_keeps_no_file_from_its_study(
-    root: Path, source: FolderSource, keyword: bytes, vr: bytes
+    root: Path, source: FolderSource, start: bytes, vr: bytes
 ) -> None:
     data = instance("A1")
-    assert data.count(keyword) == 1
-    put(root, [data.replace(keyword, keyword[:4] + vr), instance("A1", number=2)])
+    odd = data.replace(start, start[:4] + vr, 1)
+    assert odd != data
+    put(root, [odd, instance("A1", number=2)])
     study = only(source)
     assert study.instances == 2
     assert sum(source.overview(study).kinds.values()) == 2

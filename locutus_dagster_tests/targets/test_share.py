@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -24,55 +22,8 @@ def files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-@pytest.fixture
-def share(tmp_path: Path) -> ShareTarget:
-    (tmp_path / "share").mkdir()
-    return ShareTarget(tmp_path / "share")
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "deidentified.zip"
-    path.write_bytes(b"a study" * 1000)
-    return path
-
-
 def put(share: ShareTarget, source: Path, key: str = KEY) -> str:
     return share.put(source, key, sha256=sha256(source.read_bytes())).uri
-
-
-def mounted(folder: Path, options: str) -> bool:
-    """Mount a small file system at `folder`, which takes root."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    try:
-        return subprocess.run(command, check=False, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-@pytest.fixture
-def small_share(tmp_path: Path) -> Iterator[ShareTarget]:
-    folder = tmp_path / "small"
-    if not mounted(folder, "size=1m"):
-        pytest.skip("mounting a small file system is not permitted here (it takes root)")
-    yield ShareTarget(folder)
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-@pytest.fixture
-def read_only_share(tmp_path: Path) -> Iterator[ShareTarget]:
-    folder = tmp_path / "read-only"
-    if os.geteuid():
-        folder.mkdir(mode=0o555)
-        yield ShareTarget(folder)
-        folder.chmod(0o755)
-        return
-    # The modes of files do not bind root; a file system does.
-    if not mounted(folder, "ro"):
-        pytest.skip("root may not mount a read-only file system here")
-    yield ShareTarget(folder)
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_delivery_arrives_whole_with_a_receipt(share: ShareTarget, source: Path) -> None:
