@@ -30,7 +30,23 @@ if TYPE_CHECKING:
 __all__ = ["recall_command"]
 
 _GO_ON = "Interrupted. What was removed is recorded; run the same command again to go on."
+_WITH_ARTICLE = {
+    "accession number": "an accession number",
+    "partition": "a partition",
+    "subject": "a subject",
+}
 _AGAIN = "Run the same command again to go on; until then nothing new is delivered."
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What was typed. `kinds` is what it is said to be, `wait` is in seconds."""
+
+    what: str
+    kinds: Sequence[str]
+    reason: str
+    wait: float
+    yes: bool
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,12 @@ def recall_command(
     show_list: Annotated[
         bool, typer.Option("--list", help="Show every recall of the workspace.")
     ] = False,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="How long to wait for what other workers have in hand."
+        ),
+    ] = 60.0,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     accession: Annotated[
         bool, typer.Option("--accession", help="WHAT is an accession number.")
@@ -89,30 +111,26 @@ def recall_command(
                 "What was named can only be one thing.",
                 "Give one of --accession, --partition and --subject.",
             )
-        done = _work(workspace, what, asked, reason, lift=lift, yes=yes)
-        if not done:
+        request = _Request(what.strip(), asked, reason, wait, yes)
+        if not _carry_out(workspace, request, lift=lift):
             raise typer.Exit(FAILED)
 
 
-def _work(
-    workspace: str, what: str, asked: Sequence[str], reason: str, *, lift: bool, yes: bool
-) -> bool:
+def _carry_out(workspace: str, request: _Request, *, lift: bool) -> bool:
     from locutus_dagster.pipeline.recall_parts import checked_reason, concerned, recall_parts
     from locutus_dagster.settings import load_settings
 
     parts = recall_parts(load_settings(), workspace)
     try:
-        whom = _whom(parts.ledger, workspace, what, asked)
+        whom = _whom(parts.ledger, workspace, request.what, request.kinds)
         about = concerned(
             parts.ledger,
             workspace,
             accession_id=whom.accession_id,
             subject_id=whom.subject_id,
         )
-        reason = checked_reason(reason, about.rows)
-        if lift:
-            return _lift(parts, whom, about, reason, yes=yes)
-        return _recall(parts, whom, about, reason, yes=yes)
+        checked_reason(request.reason, about.rows)  # before anybody is asked
+        return (_lift if lift else _recall)(parts, whom, about, request)
     finally:
         parts.close()
 
@@ -134,10 +152,10 @@ def _whom(ledger: Ledger, workspace: str, what: str, asked: Sequence[str]) -> _W
             "Names are matched exactly; what was loaded is shown by: locutus status",
         )
     if len(ways) > 1:
-        options = " or ".join(f"--{way.name.lower()}" for way in FoundBy if way in ways)
+        meant = [way for way in FoundBy if way in ways]
         raise LocutusError(
-            f"That could be {' or '.join(f'a {way.value}' for way in FoundBy if way in ways)}.",
-            f"Say which with {options}.",
+            f"That could be {' or '.join(_WITH_ARTICLE[way.value] for way in meant)}.",
+            f"Say which with {' or '.join(f'--{way.name.lower()}' for way in meant)}.",
         )
     (way,) = ways
     if way is FoundBy.SUBJECT:
@@ -148,7 +166,7 @@ def _whom(ledger: Ledger, workspace: str, what: str, asked: Sequence[str]) -> _W
 # -- recalling -----------------------------------------------------------------------------
 
 
-def _recall(parts: RecallParts, whom: _Whom, about: Concerned, reason: str, *, yes: bool) -> bool:
+def _recall(parts: RecallParts, whom: _Whom, about: Concerned, request: _Request) -> bool:
     from locutus_dagster.pipeline.recalling import recall
 
     _show_concerned(about, parts.workspace, whom, f"Recall of {whom.told}")
@@ -158,9 +176,13 @@ def _recall(parts: RecallParts, whom: _Whom, about: Concerned, reason: str, *, y
             _say(f"  {delivery.uri}")
     else:
         _say("Nothing was delivered that is still there.")
-    _ask(f"Remove {len(about.deliveries)} deliveries, and deliver nothing more?", yes=yes)
+    _ask(f"Remove {len(about.deliveries)} deliveries, and deliver nothing more?", yes=request.yes)
     outcome = recall(
-        parts, reason=reason, accession_id=whom.accession_id, subject_id=whom.subject_id
+        parts,
+        reason=request.reason,
+        accession_id=whom.accession_id,
+        subject_id=whom.subject_id,
+        patience=request.wait,
     )
     _tell(outcome, about, parts)
     return outcome.complete
@@ -223,7 +245,7 @@ def _tell_in_hand(in_hand: Sequence[int], about: Concerned) -> None:
 # -- lifting -------------------------------------------------------------------------------
 
 
-def _lift(parts: RecallParts, whom: _Whom, about: Concerned, reason: str, *, yes: bool) -> bool:
+def _lift(parts: RecallParts, whom: _Whom, about: Concerned, request: _Request) -> bool:
     from locutus_dagster.pipeline.recalling import lift, recalls_to_lift
 
     recalls_to_lift(
@@ -233,8 +255,14 @@ def _lift(parts: RecallParts, whom: _Whom, about: Concerned, reason: str, *, yes
         subject_id=whom.subject_id,
     )
     _show_concerned(about, parts.workspace, whom, f"Lifting the recall of {whom.told}")
-    _ask("Lift it, so that the next run delivers again?", yes=yes)
-    outcome = lift(parts, reason=reason, accession_id=whom.accession_id, subject_id=whom.subject_id)
+    _ask("Lift it, so that the next run delivers again?", yes=request.yes)
+    outcome = lift(
+        parts,
+        reason=request.reason,
+        accession_id=whom.accession_id,
+        subject_id=whom.subject_id,
+        patience=request.wait,
+    )
     _tell_lifted(outcome, about)
     return outcome.lifted
 

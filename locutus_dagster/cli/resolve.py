@@ -36,7 +36,7 @@ def resolve_command(
     which: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MANIFEST|PARTITION_KEY]...",
+            metavar="MANIFEST|PARTITION_KEY",
             help="Manifests: their accessions that wait for a decision or for radiology. Or single "
             "accessions, such as batch1~000001. Default: the whole workspace.",
             show_default=False,
@@ -200,10 +200,10 @@ def _say(markup: str) -> None:
 
 def _say_how_to_go_on(plan: Plan, path: Path | None) -> None:
     ready = sum(entry.command is not None for entry in plan.entries)
-    out.print(
-        f"\n{len(plan.entries)} accessions, {ready} with a command that can be carried out. "
-        "Nothing has been changed.",
-        highlight=False,
+    count = len(plan.entries)
+    _say(
+        f"\n{count} {'accession' if count == 1 else 'accessions'}, {ready} with a command that can "
+        "be carried out. Nothing has been changed."
     )
     if path is None:
         _say("To decide: [bold]locutus resolve --plan FILE.csv[/bold]")
@@ -253,7 +253,8 @@ def _apply(settings: Settings, workspace: str, path: Path, accessions: bool) -> 
         )
     counts = Counter(_word(line)[1] for line in applied)
     totals = ", ".join(f"{count} {word}" for word, count in counts.items())
-    out.print(f"\n{len(applied)} lines: {totals}.", highlight=False)
+    count = len(applied)
+    out.print(f"\n{count} {'line' if count == 1 else 'lines'}: {totals}.", highlight=False)
     if counts["applied"]:
         out.print("The next run of these accessions goes by it.", highlight=False)
     return any(line.refused for line in applied)

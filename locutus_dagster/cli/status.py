@@ -28,6 +28,7 @@ __all__ = ["status_command"]
 _WINDOW = 10  # minutes that the pace is measured over
 _LEAST = 60.0  # seconds; two deliveries a moment apart say nothing of a pace yet
 _MOST_FAILURES = 10
+_WIDEST = 2000
 _LOAD = "Load a manifest with: locutus load-manifest FILE.csv"
 _COLOURS = {
     "delivered": "green",
@@ -239,48 +240,62 @@ def _parts(facts: dict[str, Any]) -> list[RenderableType]:
         + f" (by {escape(one['by'] or 'unknown')}, {one['since']})"
         for one in facts["paused"]
     ]
-    parts.append(_counts_table(manifests))
+    parts += _counts(manifests, facts["filtered"])
     parts.extend(_pace_lines(facts))
     if facts["failures"]:
         parts += ["", *_failures(facts["failures"])]
     return parts
 
 
-def _counts_table(manifests: list[dict[str, Any]]) -> RenderableType:
+def _counts(manifests: list[dict[str, Any]], filtered: bool) -> list[RenderableType]:
+    """A table, or a sentence for each manifest on a terminal that is too narrow for the table."""
+    from rich.measure import measure_renderables
+
     from locutus_dagster.cli.tables import make_table
     from locutus_dagster.ledger import State
 
     states = [
         state.value
         for state in State
-        if state is State.DELIVERED or any(state.value in one["states"] for one in manifests)
+        if any(state.value in one["states"] for one in manifests)
+        or (state is State.DELIVERED and not filtered)
     ]
     without = [word for word in ("rejected", "duplicates") if any(one[word] for one in manifests)]
     beside = [word for word in ("in_hand", "changed") if any(one[word] for one in manifests)]
-    table = make_table(
-        "manifest",
-        *[_coloured(word) for word in (*states, *without)],
+    headings = [
+        *(_coloured(word) for word in (*states, *without)),
         "rows",
-        *[f"of which {_coloured(word)}" for word in beside],
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
-    lines = [
-        [
+        *(f"of which {_coloured(word)}" for word in beside),
+    ]
+    lines: list[tuple[str, list[int]]] = [
+        (
             one["manifest"],
-            *[one["states"].get(state, 0) for state in states],
-            *[one[word] for word in without],
-            one["rows"],
-            *[one[word] for word in beside],
-        ]
+            [
+                *(one["states"].get(state, 0) for state in states),
+                *(one[word] for word in (*without, "rows", *beside)),
+            ],
+        )
         for one in manifests
     ]
     if len(lines) > 1:
-        sums = [sum(column) for column in list(zip(*lines, strict=True))[1:]]
-        lines.append(["together", *sums])
-    for name, *numbers in lines:
+        lines.append(
+            ("together", [sum(column) for column in zip(*(n for _, n in lines), strict=True)])
+        )
+    table = make_table("manifest", *headings, right=headings)
+    for name, numbers in lines:
         table.add_row(escape(name), *(f"{number:,}" if number else "-" for number in numbers))
-    return table
+    needed = measure_renderables(out, out.options.update(width=_WIDEST), [table]).maximum
+    if not out.is_terminal or needed <= out.width:
+        return [table]
+    return [
+        f"[bold]{escape(name)}[/bold]: "
+        + ", ".join(
+            f"{number:,} {heading}"
+            for number, heading in zip(numbers, headings, strict=True)
+            if number
+        )
+        for name, numbers in lines
+    ]
 
 
 def _coloured(word: str) -> str:

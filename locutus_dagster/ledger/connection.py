@@ -72,7 +72,7 @@ class LedgerConnection:
         """Open the ledger, creating it or bringing its schema up to date first.
 
         Raises:
-            LedgerError: the database cannot be reached or written.
+            LedgerError: the database cannot be reached or written, or is of a later version.
         """
         ledger = cls._at(url)
         try:
@@ -115,10 +115,7 @@ class LedgerConnection:
                 "change it.",
                 "Any command that works with it brings it up to date, such as loading a manifest.",
             )
-        raise LedgerError(
-            f"The ledger at {place} is of a later version than this program.",
-            "Use the version of Locutus that wrote it, or a later one.",
-        )
+        raise ledger._of_a_later_version()
 
     @classmethod
     def _at(cls, url: str, *, look_only: bool = False) -> Self:
@@ -140,6 +137,13 @@ class LedgerConnection:
             f"Check LOCUTUS_LEDGER_URL, that the database runs {also}.",
         )
 
+    def _of_a_later_version(self) -> LedgerError:
+        return LedgerError(
+            f"The ledger at {self._url.render_as_string(hide_password=True)} is of a later version "
+            "than this program.",
+            "Use the version of Locutus that wrote it, or a later one.",
+        )
+
     def _connect_to_look(self) -> sqlite3.Connection:
         connection = connect_to_look(Path(self._url.database or ""), any_thread=True)
         connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
@@ -158,8 +162,11 @@ class LedgerConnection:
         from locutus_dagster.ledger.migrations import HEAD, upgrade
 
         with self._engine.connect() as connection:
-            if _current_revision(connection) == HEAD:
-                return
+            revision = _current_revision(connection)
+        if revision == HEAD:
+            return
+        if revision is not None and revision > HEAD:
+            raise self._of_a_later_version()
         with self._engine.begin() as connection:
             upgrade(connection)
 
@@ -183,6 +190,12 @@ class LedgerConnection:
             bind = self._reader if reads_only else self._engine
             with Session(bind, expire_on_commit=False) as session, session.begin():
                 yield session
+        except UnicodeEncodeError:
+            # Its representation would hold the whole text.
+            raise LedgerError(
+                "The ledger was given a text that cannot be written as UTF-8.",
+                "Check the encoding of what was typed or of the file that it came from.",
+            ) from None
         except OperationalError as error:
             raise LedgerError(
                 f"The ledger stopped answering ({type(error.orig).__name__}).",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, ColumnElement, Table, bindparam, func, insert
+from sqlalchemy import JSON, Select, Table, bindparam, column, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 __all__ = ["among", "in_pieces", "insert_rows"]
@@ -28,14 +28,33 @@ def in_pieces(items: Iterable[_Item]) -> Iterator[list[_Item]]:
         yield some
 
 
-def among(session: Session, values: Sequence[Any]) -> ColumnElement[str]:
-    """A column of these values as text, for `== among(…)`: one row for each match."""
+def among(session: Session, values: Sequence[Any]) -> Select[str]:
+    """A question that answers with these values as text, for `column.in_(among(…))`."""
     on_postgresql = session.get_bind().dialect.name == "postgresql"
     each = func.json_array_elements_text if on_postgresql else func.json_each
-    return each(bindparam(None, values, type_=JSON)).table_valued("value").c.value
+    return select(each(bindparam(None, values, type_=JSON)).table_valued("value").c.value)
 
 
-def insert_rows(session: Session, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert rows that all have the same columns."""
+def insert_rows(
+    session: Session,
+    table: Table,
+    rows: Iterable[Mapping[str, Any]],
+    common: Mapping[str, Any],
+) -> None:
+    """Insert rows that all have the same columns.
+
+    Args:
+        rows: of values that JSON can hold.
+        common: the columns that are the same in every row.
+    """
+    on_postgresql = session.get_bind().dialect.name == "postgresql"
     for some in in_pieces(rows):
-        session.execute(insert(table), some)
+        if on_postgresql:
+            # Its driver would write each row out in SQL, which the server takes long to read.
+            columns = [column(name, table.c[name].type) for name in some[0]]
+            given = func.json_to_recordset(bindparam(None, some, type_=JSON))
+            each = given.table_valued(*columns).render_derived(name="given", with_types=True)
+            same = [literal(value, table.c[name].type) for name, value in common.items()]
+            session.execute(insert(table).from_select([*some[0], *common], select(*each.c, *same)))
+        else:
+            session.execute(insert(table).values(**common), some)

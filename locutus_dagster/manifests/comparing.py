@@ -261,7 +261,7 @@ def _elsewhere(
         # The workspaces are named although they are all of them: so the index is used.
         statement = _NAMED.where(
             Accession.workspace.in_(workspaces),
-            Accession.accession_number == among(session, list(mine)),
+            Accession.accession_number.in_(among(session, list(mine))),
         )
         for there, number, identity, theirs, key, *attributes in session.execute(statement):
             row = mine[number]

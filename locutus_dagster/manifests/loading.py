@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Integer, Table, bindparam, cast, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace, now
@@ -126,11 +126,11 @@ def _write(
             (_values(row, found.keys, ids) for row in found.accepted),
             (_rejected_values(row) for row in found.rejected),
         )
-        insert_rows(session, _ROWS, ({**common, **row} for row in rows))
+        insert_rows(session, _ROWS, rows, common)
         # Afterwards, because each names the row that it repeats.
         first = _row_ids(session, record.id, found.repeated)
         rows = (_values(row, found.keys, ids, first) for row in found.repeated)
-        insert_rows(session, _ROWS, ({**common, **row} for row in rows))
+        insert_rows(session, _ROWS, rows, common)
         return
     unsettled = found.unsettled
     ids = _accession_ids(session, workspace, unsettled, found.accession_ids)
@@ -203,22 +203,13 @@ def _accession_ids(
 ) -> dict[str, int]:
     """The ids of the accessions that rows name; those that the workspace lacks are added."""
     missing = list(dict.fromkeys(n for row in rows if (n := row.accession_number) not in known))
-    at = now()
-    new = (
-        {
-            "workspace": workspace,
-            "accession_number": number,
-            "state": State.LOADED.value,
-            "reason": "",
-            "updated_at": at,
-        }
-        for number in missing
-    )
-    insert_rows(session, _ACCESSIONS, new)
+    new = ({"accession_number": number} for number in missing)
+    common = {"workspace": workspace, "state": State.LOADED.value, "updated_at": now()}
+    insert_rows(session, _ACCESSIONS, new, common)
     ids = dict(known)
     for chunk in in_pieces(missing):
         statement = select(Accession.accession_number, Accession.id).where(
-            Accession.workspace == workspace, Accession.accession_number == among(session, chunk)
+            Accession.workspace == workspace, Accession.accession_number.in_(among(session, chunk))
         )
         ids.update((number, identity) for number, identity in session.execute(statement))
     return ids
@@ -231,7 +222,7 @@ def _row_ids(session: Session, manifest_id: int, repeated: Sequence[Row]) -> dic
     for chunk in in_pieces(numbers):
         statement = select(ManifestRow.row_number, ManifestRow.id).where(
             ManifestRow.manifest_id == manifest_id,
-            ManifestRow.row_number == cast(among(session, chunk), Integer),
+            ManifestRow.row_number.in_(among(session, chunk)),
         )
         found.update((number, identity) for number, identity in session.execute(statement))
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from locutus_dagster.deid import foreseen
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import LedgerError, Phase, WorkItem
 from locutus_dagster.ledger.fingerprints import fingerprint_of
+from locutus_dagster.ledger.inventory import lying
+from locutus_dagster.ledger.resolutions import ResolveCommand
+from locutus_dagster.ledger.selection import Selection, Standing
 from locutus_dagster.ledger.work import ArtifactRecord
 from locutus_dagster.pipeline.deciding import Decision, Do, decide, look
 from locutus_dagster.pipeline.extract import RAW, scratch_need
@@ -38,16 +41,40 @@ from locutus_dagster.sources.base import (
     StudySource,
 )
 
-__all__ = ["TWO_PATIENTS", "Looker"]
+__all__ = ["TWO_PATIENTS", "Asides", "Looker"]
 
 #: The reason that the engine gives for each instance of such a study.
 TWO_PATIENTS = "two patients in one study"
 
 
+@dataclass(frozen=True)
+class Asides:
+    """Accessions that the ledger has more about, so that it need not be asked for each of many.
+
+    Attributes:
+        artifacts: something of them lies in an interim store.
+        decided: a person's decision about several studies stands.
+    """
+
+    artifacts: frozenset[int]
+    decided: frozenset[int]
+
+    @classmethod
+    def of(cls, parts: Parts) -> Asides:
+        """Those of the workspace at this moment."""
+        decision = Standing(commands=frozenset(ResolveCommand))
+        decided = parts.ledger.select(parts.workspace, Selection(any_of=(decision,)))
+        return cls(
+            frozenset(one.accession_id for one in lying(parts.ledger, workspace=parts.workspace)),
+            frozenset(item.accession_id for item in decided),
+        )
+
+
 class Looker:
     """Looks at one item after the other, with a source of its own."""
 
-    def __init__(self, parts: Parts, options: RunOptions) -> None:
+    def __init__(self, parts: Parts, options: RunOptions, asides: Asides) -> None:
+        self.asides = asides
         self.source = _Remembering(parts.source)
         self.parts = replace(parts, source=self.source)
         self.options = options
@@ -88,7 +115,10 @@ class Looker:
                 delivery=resumed.size,
             )
         found = self.source.find(item.accession_number)
-        study = settle(found, self.ledger.resolution(item.accession_id))
+        resolution = None
+        if item.accession_id in self.asides.decided:
+            resolution = self.ledger.resolution(item.accession_id)
+        study = settle(found, resolution)
         raw = here.get(RAW)
         if not isinstance(study, FoundStudy):
             if raw is None:
@@ -177,8 +207,8 @@ class Looker:
         """
         here: dict[str, ArtifactRecord] = {}
         hosts: set[str] = set()
-        if decision.do is Do.AGAIN:  # it starts from the source, whatever lies there
-            return here, ()
+        if item.accession_id not in self.asides.artifacts or decision.do is Do.AGAIN:
+            return here, ()  # there is nothing, or it starts from the source nevertheless
         folder = self.parts.interim.folder(self.parts.workspace, item.accession_id)
         for record in self.ledger.artifacts(item.accession_id):
             if not self._fits(item, record):

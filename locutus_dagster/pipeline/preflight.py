@@ -21,7 +21,7 @@ from locutus_dagster.ledger.selection import Selection
 from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
 from locutus_dagster.pipeline.deciding import Do, Facts, decide
 from locutus_dagster.pipeline.fingerprints import delivery_made_from, usable_key_ids
-from locutus_dagster.pipeline.forecasting import Looker
+from locutus_dagster.pipeline.forecasting import Asides, Looker
 from locutus_dagster.pipeline.foreseen import Foreseen, Would, decided
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.parts import Parts
@@ -91,9 +91,9 @@ def preflight(
 def _looking(
     parts: Parts, options: RunOptions, threads: int
 ) -> Iterator[Callable[[Iterable[WorkItem]], Iterator[tuple[WorkItem, Foreseen]]]]:
-    another_source = parts.another_source
+    another_source, asides = parts.another_source, Asides.of(parts)
     if another_source is None or threads <= 1:
-        looker = Looker(parts, options)
+        looker = Looker(parts, options, asides)
         yield lambda items: ((item, looker.foresee(item)) for item in items)
         return
     own = threading.local()
@@ -103,7 +103,7 @@ def _looking(
         if not hasattr(own, "looker"):
             source = another_source()
             made.append(source)
-            own.looker = Looker(replace(parts, source=source), options)
+            own.looker = Looker(replace(parts, source=source), options, asides)
         found: Foreseen = own.looker.foresee(item)
         return found
 

@@ -31,7 +31,7 @@ class Why(str, Enum):
     KEPT = "LOCUTUS_KEEP_INTERIM_FILES is on"
     ELSEWHERE = "belongs to host"
     OUTSIDE = "lies outside of the scratch folder"
-    FOREIGN = "is not ours"
+    FOREIGN = "holds what is not ours"
     STUCK = "cannot be removed"
     # The ledger's row alone.
     GONE = "its file is gone"
@@ -43,9 +43,9 @@ class Swept:
     """One file, or one row of the ledger, and what was decided about it.
 
     Attributes:
-        path: free of identifiers; of what is not ours, the folder that it lies in.
+        path: free of identifiers; a folder where it holds what is not ours or cannot be read.
         size: bytes; of a row without a file, what the ledger has.
-        more: the host it belongs to, or the system's reason.
+        more: the host that it belongs to, the system's reason, or how many things are not ours.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class Swept:
     @property
     def identified(self) -> bool:
         """Whether it is a study as the source gave it."""
-        return self.why is not Why.FOREIGN and self.path.name in ("raw.zip", "raw.zip.part")
+        return self.path.name in ("raw.zip", "raw.zip.part")
 
     @property
     def reason(self) -> str:

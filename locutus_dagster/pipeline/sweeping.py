@@ -286,7 +286,8 @@ class _Sweeper:
         self.report.left.append(Swept(path, size, Why.STUCK, why or ""))
 
     def _foreign(self, folder: Path, count: int) -> None:
-        self.report.left += [Swept(folder, 0, Why.FOREIGN)] * count
+        if count:
+            self.report.left.append(Swept(folder, 0, Why.FOREIGN, str(count)))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

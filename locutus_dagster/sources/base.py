@@ -120,7 +120,7 @@ class StudySource(Protocol):
     threads of their own.
     """
 
-    def check(self) -> dict[str, str]:
+    def check(self) -> dict[str, object]:
         """Describe the source (version, size …) if it can be used at this moment.
 
         Raises:

@@ -19,6 +19,7 @@ from locutus_dagster.interim import (
     ScratchFullError,
     ScratchTooSmallError,
 )
+from locutus_dagster.interim.store import accession_of
 from locutus_dagster_tests.interim.holder import holding
 
 PATIENCE = 20.0  # seconds: far longer than anything here takes
@@ -174,6 +175,94 @@ def test_discarding_parts_keeps_what_is_whole(store: InterimStore) -> None:
 def test_free_space_is_that_of_the_file_system(store: InterimStore) -> None:
     store.prepare()
     assert store.free_bytes() > 0
+
+
+# -- without waiting ---------------------------------------------------------------------------
+
+
+def test_a_free_room_is_held_without_waiting_and_a_held_one_is_not(store: InterimStore) -> None:
+    with holding(store.root, store.limit, 1, lies=10) as holder:
+        with store.claim_if_free("ws", 1) as room:
+            assert room is None
+        assert store.in_use(store.folder("ws", 1))
+        holder.kill()
+        with store.claim_if_free("ws", 1) as room:
+            assert room is not None
+            assert room.raw_zip.exists()
+            assert store.in_use(room.path)
+            with store.claim_if_free("ws", 1) as another:
+                assert another is None
+    assert not store.in_use(store.folder("ws", 1))
+
+
+def test_a_room_that_is_held_without_waiting_is_held_against_those_who_wait(
+    store: InterimStore,
+) -> None:
+    leave_behind(store, 1, 10)
+
+    def claim() -> str:
+        with store.claim("ws", 1) as room:
+            return "empty" if not room.raw_zip.exists() else "full"
+
+    with store.claim_if_free("ws", 1) as room:
+        assert room is not None
+        waiting = beside(claim)
+        assert still_waits(waiting)
+        room.raw_zip.unlink()
+    assert waiting.result(PATIENCE) == "empty"
+    assert store.rooms() == []
+
+
+def test_a_room_that_there_is_not_is_not_made(store: InterimStore) -> None:
+    with store.claim_if_free("ws", 1) as room:
+        assert room is None
+    assert not store.root.exists()
+
+
+def test_an_emptied_room_that_was_held_without_waiting_is_removed(store: InterimStore) -> None:
+    path = leave_behind(store, 1, 10)
+    with store.claim_if_free("ws", 1) as room:
+        assert room is not None
+        room.raw_zip.unlink()
+    assert not path.exists()
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(store: InterimStore, tmp_path: Path) -> None:
+    path = leave_behind(store, 1, 10)
+    (path / ".lock").unlink()
+    (path / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError), store.claim_if_free("ws", 1):
+        pytest.fail("it was locked")
+    assert not store.in_use(path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_somebody_else_has_put_into_the_scratch_folder_is_no_room(store: InterimStore) -> None:
+    path = leave_behind(store, 7, 10)
+    for name in ("archive", "a1", "a00000000x", "a0000000007"):
+        (store.root / "ws" / name).mkdir()
+    (store.root / "ws" / "a000000008").write_text("a file")
+    (store.root / "attic.txt").write_text("a file")
+    assert store.rooms() == [path]
+    assert store.accessions("ws") == [7]
+    assert store.usage() == (10, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "accession_id"),
+    [
+        ("a000000007", 7),
+        ("a123456789", 123456789),
+        ("a1234567890", 1234567890),
+        ("a0000000007", None),
+        ("a7", None),
+        ("b000000007", None),
+        ("a00000000\u0667", None),  # an Arabic-Indic seven
+        ("a000000007\n", None),
+    ],
+)
+def test_the_name_of_a_room_says_whose_it_is(name: str, accession_id: int | None) -> None:
+    assert accession_of(name) == accession_id
 
 
 # -- the budget --------------------------------------------------------------------------------

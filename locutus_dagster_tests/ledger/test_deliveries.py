@@ -1,4 +1,4 @@
-"""Deliveries over time: one stands, one takes its place, one is taken back; a place has one owner."""
+"""Deliveries over time: one stands, another takes its place, and a place has one owner."""
 
 from __future__ import annotations
 

@@ -198,7 +198,9 @@ ATTEMPTS = st.builds(
     label=st.sampled_from([None, "", "batch-7"]),
 )
 #: Which change, whether the table has to allow it, in whose name, and whether with the row.
-STEPS = st.tuples(st.integers(0, 999), st.sampled_from([True, True, False]), ATTEMPTS, st.booleans())
+STEPS = st.tuples(
+    st.integers(0, 999), st.sampled_from([True, True, False]), ATTEMPTS, st.booleans()
+)
 
 
 @settings(

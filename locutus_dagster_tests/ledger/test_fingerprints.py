@@ -1,4 +1,4 @@
-"""What a delivery was made from: comparing by kind, and the phase that a difference leads back to."""
+"""What a delivery was made from: differences by kind, and the phase that each leads back to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generations: what becomes history when an accession is processed again, and what is kept of it."""
+"""Generations: what becomes history when an accession is processed again, and what is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a ledger: its schema, its file's modes, and processes that open it at once."""
+"""Opening a ledger: its file's modes, its addresses, and processes that open it at once."""
 
 from __future__ import annotations
 
@@ -9,81 +9,15 @@ import traceback
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, text
 
-from locutus_dagster.ledger import Ledger, LedgerError, State, migrations
-from locutus_dagster.ledger.schema import Base
+from locutus_dagster.ledger import Ledger, LedgerError, migrations
 from locutus_dagster_tests.ledger.processes import Wait, at_once
-from locutus_dagster_tests.ledger.rows import add_items, artifact, report
+from locutus_dagster_tests.ledger.rows import add_items
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def test_the_migrations_build_the_schema_that_the_program_uses(database_url: str) -> None:
-    Ledger.open(database_url).close()
-    engine = create_engine(database_url)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
-        )
-        assert compare_metadata(context, Base.metadata) == []
-        constraints = {
-            table: {one["name"] for one in inspect(connection).get_unique_constraints(table)}
-            for table in Base.metadata.tables
-        }
-    engine.dispose()
-    assert "uq_accession_workspace_accession_number" in constraints["accession"]
-    assert "uq_delivery_target_uri" not in constraints["delivery"]
-
-
-def test_the_newest_migration_is_the_one_that_opening_asks_for() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
-
-
-def test_a_ledger_from_before_reports_opens_with_all_that_it_holds(database_url: str) -> None:
-    ledger = ledger_at("0001", database_url)
-    (item,) = add_items(ledger, "ACC1")
-    ledger.record_extracted(
-        item.accession_id, artifact(), source_study="handle", source_fingerprint="2" * 64
-    )
-    (item,) = ledger.manifest_items("ws", item.manifest)
-    ledger.close()
-
-    opened = Ledger.open(database_url)
-
-    assert opened.work_items("ws", [item.partition_key]) == [item]
-    assert opened.deid_report(item.accession_id) is None
-    opened.record_blocked(item.accession_id, [], report(), phase=4, reason="residue")
-    assert opened.state_of(item.accession_id) is State.FAILED
-    found = opened.deid_report(item.accession_id)
-    assert found is not None
-    assert found.table == report().table
-    opened.close()
-
-
-def ledger_at(revision: str, url: str) -> Ledger:
-    """A ledger as an earlier version left it, open without being brought up to date."""
-    ledger = Ledger(url)
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir()
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        assert "deid_report" not in inspect(connection).get_table_names()
-    engine.dispose()
-    return ledger
 
 
 def test_opening_twice_keeps_what_is_there(database_url: str) -> None:
@@ -116,7 +50,7 @@ def test_processes_that_switch_one_file_to_a_write_ahead_log_at_once_all_succeed
     tmp_path: Path,
 ) -> None:
     # SQLite answers "database is locked" to some of them at once, whatever its timeout.
-    for number in range(8):
+    for number in range(4):
         url = f"sqlite:///{tmp_path / str(number) / 'ledger.sqlite'}"
         assert at_once(open_beside_others, [(url,)] * 4) == ["opened"] * 4
 

@@ -31,7 +31,11 @@ SHOWN: list[tuple[str, State, dict[str, Any]]] = [
     ("ERROR_PHASE02=[the row is wrong]", State.FAILED, {"reason": "the row is wrong"}),
     ("ERROR_PHASE03=[no answer]", State.FAILED, {"phase": 3, "reason": "no answer"}),
     ("ERROR_PHASE04=[residue]", State.FAILED, {"phase": 4, "reason": "residue"}),
-    ("ERROR_PHASE05=[the share is full]", State.FAILED, {"phase": 5, "reason": "the share is full"}),
+    (
+        "ERROR_PHASE05=[full]",
+        State.FAILED,
+        {"phase": 5, "reason": "full"},
+    ),
     ("ZZZ-ONDECK-4-PROCESSING_CHANGE", State.LOADED, {}),
     ("ZZZ-ONDECK-4-PROCESSING_CHANGE:batch-7", State.LOADED, LABEL),
     ("ZZZ-ONDECK-4-PROCESSING_CHANGE:batch-7", State.FAILED, {"phase": 3, **ON_DECK, **LABEL}),
@@ -75,7 +79,7 @@ STORED = [
     "PROCESSED",
     "ERROR_PHASE03=[no answer]",
     "ERROR_PHASE04=[residue]",
-    "ERROR_PHASE05=[the share is full]",
+    "ERROR_PHASE05=[full]",
     "ZZZ-ONDECK-PENDING_CHANGE:batch-7",
     "ZZZ-ONDECK-4-PROCESSING_CHANGE:batch-7",
     "ZZZ-ONDECK-4-RE-PROCESSING_CHANGE:batch-7",
@@ -126,28 +130,18 @@ def test_a_finished_accession_s_text_carries_no_label() -> None:
 
 
 OLD, NEW = ("S1", "CT", "4000", "HEAD"), ("S2", "CT", "4000", "HEAD")
+FROM, TO = "PREVIOUS_PROCESSING_USED_[S1/CT/4000/HEAD]", "[S2/CT/4000/HEAD"
 
 
 @pytest.mark.parametrize(
     ("kinds", "reprocessing", "text"),
     [
-        (
-            (),
-            False,
-            "PREVIOUS_PROCESSING_USED_[S1/CT/4000/HEAD]_PRERETIRE_OR_PREDELETE_TO_REPROCESS_"
-            "[S2/CT/4000/HEAD]",
-        ),
-        (
-            (),
-            True,
-            "PREVIOUS_PROCESSING_USED_[S1/CT/4000/HEAD]_PRERETIRED_SO_NOW_REPROCESSING_"
-            "[S2/CT/4000/HEAD]",
-        ),
+        ((), False, f"{FROM}_PRERETIRE_OR_PREDELETE_TO_REPROCESS_{TO}]"),
+        ((), True, f"{FROM}_PRERETIRED_SO_NOW_REPROCESSING_{TO}]"),
         (
             ("policy", "target"),
             False,
-            "PREVIOUS_PROCESSING_USED_[S1/CT/4000/HEAD]_PRERETIRE_OR_PREDELETE_TO_REPROCESS_"
-            "[S2/CT/4000/HEAD/CFGs:policy;target]",
+            f"{FROM}_PRERETIRE_OR_PREDELETE_TO_REPROCESS_{TO}/CFGs:policy;target]",
         ),
     ],
     ids=["attributes", "processed again", "settings too"],

@@ -1,4 +1,4 @@
-"""Resolutions: what a person decided about several studies of one accession; the last one stands."""
+"""Resolutions: what a person decided about several studies of one accession; the last stands."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from locutus_dagster.ledger import Ledger, State
-from locutus_dagster.ledger.pauses import SYSTEM, module_scope, node_scope
+from locutus_dagster.ledger.pauses import SYSTEM, holds_up, module_scope, node_scope
 from locutus_dagster.pipeline import queueing
 from locutus_dagster.pipeline.batch import Batch
 from locutus_dagster.pipeline.host import HOST
@@ -175,6 +175,7 @@ def test_a_batch_that_begins_while_it_is_paused_takes_nothing_in_hand(
     assert all(world.ledger.events(world.item(key).accession_id) == [] for key in keys)
 
 
+@pytest.mark.parametrize("workers", [0], indirect=True)
 def test_a_pause_that_is_lifted_while_the_same_accession_is_at_hand_stops_nothing(
     world: SmallWorld, elsewhere: Ledger, gate: Gate, workers: int
 ) -> None:
@@ -236,3 +237,42 @@ def test_the_switches_of_the_system_of_this_node_and_of_processing_stop_a_batch(
     assert results(outcomes) == ([] if stops else [Result.DELIVERED] * 2)
     assert batch.not_attempted == (keys if stops else [])
     assert bool(batch.paused) is stops
+
+
+def test_a_switch_that_several_people_set_at_once_is_set_and_one_of_them_is_remembered(
+    ledger: Ledger,
+) -> None:
+    met = threading.Barrier(6)
+
+    def pause(name: str) -> None:
+        met.wait(PATIENCE)
+        ledger.set_pause(SYSTEM, True, reason=name, by=name)
+
+    names = [f"person{number}" for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(pause, names))
+    (switch,) = ledger.pauses()
+    assert switch.paused
+    assert switch.reason == switch.changed_by
+    assert switch.reason in names
+    before = switch.changed_at
+    ledger.set_pause(SYSTEM, False, by="ann@here")
+    (switch,) = ledger.pauses()
+    assert (switch.paused, switch.reason, switch.changed_by) == (False, "", "ann@here")
+    assert switch.changed_at > before
+    assert ledger.paused([SYSTEM]) is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "module", "held_up"),
+    [
+        (SYSTEM, "processing", True),
+        (SYSTEM, "summarizer", True),
+        ("module:processing", "processing", True),
+        ("module:summarizer", "processing", False),
+        ("module:summarizer", "summarizer", True),
+        ("node:anywhere", "processing", True),
+    ],
+)
+def test_which_switches_hold_a_module_up(scope: str, module: str, held_up: bool) -> None:
+    assert holds_up(scope, module) is held_up

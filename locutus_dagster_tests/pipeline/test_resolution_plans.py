@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from locutus_dagster.ledger import State
-from locutus_dagster.ledger.resolutions import ResolveCommand
+from locutus_dagster.ledger import Ledger, State
+from locutus_dagster.ledger.claims import ClaimLostError
+from locutus_dagster.ledger.resolutions import ResolutionRecord, ResolveCommand
 from locutus_dagster.ledger.schema import ManifestRow
 from locutus_dagster.ledger.work import WorkItem
 from locutus_dagster.pipeline.parts import Parts, build_parts
@@ -36,12 +37,14 @@ from locutus_dagster.sources.base import (
     StudyChangedError,
     StudyOverview,
 )
+from locutus_dagster_tests.ledger.rows import add_items, artifact
 from locutus_dagster_tests.pipeline.small_world import SmallWorld
 
 START = datetime(2026, 3, 1, 8, 15, tzinfo=timezone.utc)
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ACC, OTHER = "ACC-4711-SECRET", "ACC-4712-SECRET"
 MORE = [f"ACC-48{number:02d}-SECRET" for number in range(4)]
+DROP = ResolveCommand.DROP.value
 ONE, TWO, THREE = "pacs-handle-one", "pacs-handle-two", "pacs-handle-three"
 
 
@@ -411,14 +414,48 @@ def test_a_crash_between_the_decision_and_the_state_is_made_up_for(parts: Parts)
 
 
 def test_what_was_made_of_a_study_is_not_resumed_after_a_decision(parts: Parts) -> None:
-    item = items(parts)[0]
-    with parts.interim.claim("default", item.accession_id) as room:
-        room.raw_zip.write_bytes(b"identified")
-        room.deidentified_zip.write_bytes(b"of the wrong study")
+    for command, item in zip(ResolveCommand, items(parts), strict=True):
+        with parts.interim.claim("default", item.accession_id) as room:
+            room.raw_zip.write_bytes(b"identified")
+            room.deidentified_zip.write_bytes(b"of the wrong study")
+        parts.ledger.record_extracted(
+            item.accession_id, artifact(), source_study=ONE, source_fingerprint="1"
+        )
+        entry = make_plan(parts, [item], command, short_handle(TWO)).entries[0]
 
-    assert decide(parts, ResolveCommand.RESEND).done
+        assert apply_plan(parts, [entry.row])[0].done
 
-    assert not parts.interim.folder("default", item.accession_id).exists()
+        assert not parts.interim.folder("default", item.accession_id).exists()
+        assert parts.ledger.artifacts(item.accession_id) == []
+
+
+def test_of_two_rows_for_one_accession_the_first_decides(world: SmallWorld, parts: Parts) -> None:
+    world.load(ACC, name="second")
+    both = [items(parts)[0], parts.ledger.manifest_items("default", "second")[0]]
+    assert both[0].accession_id == both[1].accession_id
+
+    one, two = make_plan(parts, both, ResolveCommand.NEWEST).entries
+    done, same, other = apply_plan(parts, [one.row, two.row, replace(two.row, via=DROP)])
+
+    assert (done.done, same.done, other.refused) == (True, True, True)
+    assert len(parts.ledger.resolutions(one.accession_id)) == 1
+    assert state(parts) is State.REQUESTED
+
+
+def test_a_decision_takes_the_place_of_the_one_before_it(ledger: Ledger) -> None:
+    (item,) = add_items(ledger, ACC)
+    assert ledger.claim(item.accession_id, "me", 60)
+    for command in (ResolveCommand.MERGE, ResolveCommand.DROP):
+        made = ResolutionRecord(command, None, {ONE: "1"}, "plan:x")
+        ledger.resolve(item.accession_id, made, owner="me")
+    with pytest.raises(ClaimLostError):
+        ledger.resolve(item.accession_id, ResolutionRecord(ResolveCommand.RESEND), owner="you")
+
+    standing = ledger.resolution(item.accession_id)
+
+    assert standing is not None
+    assert (standing.command, standing.passed_over) == (ResolveCommand.DROP, {ONE: "1"})
+    assert [one.identity for one in ledger.resolutions(item.accession_id)][-1] == standing.identity
 
 
 # -- as a file ---------------------------------------------------------------------------------

@@ -123,6 +123,14 @@ def test_a_later_decision_leaves_passed_over_what_it_was_not_about() -> None:
     assert settle([A, B, C, D], decided(ResolveCommand.NEWEST, A, B, C, D, after=dropped)) == D
 
 
+def test_a_study_that_was_passed_over_stays_so_when_it_was_away_at_a_later_decision() -> None:
+    dropped = decided(ResolveCommand.DROP_FROM_STAGE, A, B)
+    newest = decided(ResolveCommand.NEWEST, C, D, after=dropped)
+
+    assert settle([A, B, C, D], newest) == D
+    assert settle([OTHER_B, D], newest) == Ambiguous(2)
+
+
 def test_a_decision_that_is_made_anew_is_about_all_studies_again() -> None:
     dropped = decided(ResolveCommand.DROP, A, B)
 
