@@ -1,6 +1,6 @@
 """Write docs/lifecycle.md: an accession's states, drawn and told from the program's own tables.
 
-What belongs here: the page's words, and the diagram's grouping. What does not: what is allowed
+What belongs here: the page's words, and the diagram's groups. What does not: what is allowed
 (`locutus_dagster/ledger/states.py`) and what a change leads back to (`ledger/fingerprints.py`).
 
 Run it after changing one of those; a test compares what it writes with what is in docs/:
@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 
 from locutus_dagster.ledger.fingerprints import CONFIGURATION, Kind, phase_of
-from locutus_dagster.ledger.reference_status import status
+from locutus_dagster.ledger.reference_status import previous_processing_used, status
 from locutus_dagster.ledger.resolutions import ResolveCommand
 from locutus_dagster.ledger.states import MEANINGS, TRANSITIONS, Phase, State
 from locutus_dagster.ledger.work import EventRecord
@@ -29,14 +29,13 @@ __all__ = ["diagram", "main", "page"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "lifecycle.md"
 
-# The diagram's groups. All states of one follow, and are followed by, the same other ones, so
-# that one arrow stands for many; `_check_groups` holds that against the table.
+# The diagram's groups: one arrow from or to a group stands for those of each of its states.
 _NO_STUDY = (State.PENDING, State.AMBIGUOUS, State.WAITING, State.DROPPED)
-_UNDER_WAY = (State.EXTRACTED, State.DEIDENTIFIED, State.FAILED)
-_TO_BEGIN = (State.LOADED, State.REQUESTED)
-#: What a person may decide at any time, but for the states that cannot be left in this way.
+_ATTEMPT = (State.EXTRACTED, State.DEIDENTIFIED, State.FAILED)
+_BEFORE = (State.LOADED, State.REQUESTED)
+#: What a person may ask for in any state but those that cannot be left in this way.
 _ANYTIME = (State.REQUESTED, State.RECALLED)
-_NEVER_LEFT_SO = frozenset({State.RECALLED})
+_NEVER_LEFT_SO = (State.RECALLED,)
 
 _COMMANDS: dict[State, Sequence[ResolveCommand]] = {
     State.WAITING: (ResolveCommand.RESEND,),
@@ -47,7 +46,7 @@ _COMMANDS: dict[State, Sequence[ResolveCommand]] = {
     ),
 }
 _PHASES = {
-    Phase.PREPARE: "a manifest's row names the accession, and it has been looked for",
+    Phase.PREPARE: "a manifest's row names the accession, and a worker has taken it in hand",
     Phase.EXTRACT: "the study lies in the interim store as `raw.zip`, verified",
     Phase.TRANSFORM: "it is de-identified and searched for residue: `deidentified.zip`",
     Phase.DELIVER: "the target has confirmed the zip",
@@ -56,24 +55,108 @@ _EVENT = {
     "at": "when, in UTC",
     "before": "the state that it left",
     "after": "the state that it came to",
-    "phase": "where it failed, or which phase found that there is no study to process",
+    "phase": "which phase failed, or found no one study to process; empty otherwise",
     "reason": "why, free of identifiers",
-    "run_id": "the Dagster run that did it; empty for a command of a person",
+    "run_id": "the Dagster run that did it; empty when it was none",
     "settings": "fingerprint of the settings at hand: policy, key, source, target",
     "row_id": "the manifest's row that it was processed for",
-    "generation": "which generation of the accession it belongs to",
+    "generation": "the generation of the accession that it belongs to",
     "label": "of the batch, for people",
 }
 _KINDS = {
-    Kind.SOURCE: "the study: its instances, their identities and sizes",
-    Kind.SUBJECT: "the research identity that the manifest's row gives it",
-    Kind.POLICY: "the rules of the workspace's policy",
-    Kind.ENGINE: "the version of the engine's rules",
-    Kind.KEY: "the key that pseudonyms are made with; one that was only rotated is as good",
-    Kind.ATTRIBUTES: "the rest of the manifest's row, which makes the path",
-    Kind.TARGET: "where deliveries go, and under which key template",
-    Kind.DELIVERY: "the object itself: whether it is still there",
+    Kind.SOURCE: ("the study: its instances, their identities and sizes", "the source"),
+    Kind.SUBJECT: ("the research identity in the manifest's row", "the manifest"),
+    Kind.POLICY: ("the rules of the workspace's policy", "the operator"),
+    Kind.ENGINE: ("the version of the engine's rules", "the operator"),
+    Kind.KEY: (
+        "the key that pseudonyms are made with; one that has only been rotated is as good",
+        "the operator",
+    ),
+    Kind.ATTRIBUTES: ("the rest of the manifest's row, which makes the path", "the manifest"),
+    Kind.TARGET: ("where deliveries go, and under which key template", "the operator"),
+    Kind.DELIVERY: (
+        "the object itself: whether it is still there",
+        "whoever can reach the target",
+    ),
 }
+
+_TEMPLATE = """\
+# The life of an accession
+
+<!-- Written by scripts/make_lifecycle.py from the program's tables: change those, run it again. -->
+
+An accession of a workspace is in one state at a time. The ledger holds it, it changes only as the
+table below allows, and each change appends an event that stays as it is. A change that the table
+does not allow is refused and leaves nothing behind.
+
+## The states
+
+```mermaid
+{diagram}
+```
+
+Not drawn, so that the rest can be read:
+
+- {anytime} may follow any state but {never}: a person may ask for anything again,
+  and recall anything. A recall can only be lifted.
+- An attempt may end as the one before it did, which appends an event too. So these may follow
+  themselves: {repeated}.
+
+{states}
+
+Whether a run is at an accession or has it on its list, and the label that a run may give its batch,
+show in the reference's status as well:
+
+{cases}
+
+Work is resumed from {resumable} alone. When an accession comes to
+another state, what lies of it in the interim store is written off, and the next attempt starts from
+the first phase.
+
+## The phases
+
+The numbers are the reference's. A failure is recorded with the phase that it happened in.
+
+{phases}
+
+## Events
+
+One row for each change of state, in the transaction that makes the change. An accession's events
+add up: the first leaves {first}, each further one leaves the state that the one before it came to,
+and the last came to the state that the accession is in.
+
+{event}
+
+## Generations
+
+What is made of an accession belongs to a generation, counted from 1: artifacts, counts of
+instances, the report of the de-identification, deliveries, events. When a run processes an
+accession again, the run's mode says what becomes of the generation that stands:
+
+| mode | generation | what stays of it |
+| --- | --- | --- |
+| `force` | the same | everything, until the new attempt replaces it |
+| `preretire`, `preretire-only-changed` | a new one | how it stood and why it was retired, its \
+counts and its report: all of it can be read |
+| `predelete` | a new one | how it stood and why it was deleted; counts and report are deleted |
+
+Events and deliveries stay in every mode. A delivery stands until another one of the accession takes
+its place or it is withdrawn: asking for an accession again takes nothing from the target.
+
+## What a delivery was made from
+
+Beside each delivery stands a fingerprint of everything that it depends on, by kind. A later run
+compares them with those of what it would deliver now, and tells the kinds that differ and the
+earliest phase that any of them leads back to. A kind that was not recorded with the delivery is not
+compared. The reference's text for such a row is
+`{previous}`.
+
+{kinds}
+
+What the operator changes is what `allow-if-only-config-changed` forgives. After a delivery the
+interim store holds nothing of the study any more, so processing it again begins by fetching it,
+whatever has changed.
+"""
 
 
 def page() -> str:
@@ -83,96 +166,31 @@ def page() -> str:
         KeyError: there are no words here for something that the program knows.
         ValueError: the diagram would not show what the table allows.
     """
-    return "\n\n".join(
-        (
-            "# The life of an accession",
-            "<!-- Written by scripts/make_lifecycle.py from the program's tables: change those, "
-            "and run it again. -->",
-            "An accession of a workspace is in one state at a time. It stands in the ledger, "
-            "changes only as the table below allows, and each change leaves an event that is "
-            "never changed afterwards. A change that the table does not allow is refused and "
-            "leaves nothing behind.",
-            "## The states",
-            f"```mermaid\n{diagram()}\n```",
-            "Not drawn, so that the rest can be read:",
-            "- An attempt may end as the one before it did. "
-            f"{_listed(state for state in State if state in TRANSITIONS[state])} may each follow "
-            "themselves; that leaves an event too.\n"
-            f"- {_and(_code(state) for state in _ANYTIME)} may follow every state "
-            f"but {_and(_code(state) for state in sorted(_NEVER_LEFT_SO))}: a person may ask for "
-            "anything again, and recall anything. A recall can only be lifted.",
-            _table(
-                ("state", "meaning", "the reference's status", "may become"),
-                (
-                    (_code(state), MEANINGS[state], _statuses(state), _targets(state))
-                    for state in State
-                ),
-            ),
-            "The status depends on more than the state in these cases; a label is the name of a "
-            "batch, which a run may be given.",
-            _table(("when", "the reference's status"), _cases()),
-            "Nothing is resumed from any state but "
-            f"{_listed((*_UNDER_WAY, State.DELIVERED))}: when an accession comes to one of the "
-            "others, what lies of it in the interim store is written off, and the next attempt "
-            "starts from the first phase.",
-            "## The phases",
-            "The numbers are the reference's. A failure is recorded with the phase that it "
-            "happened in.",
-            _table(
-                ("phase", "what has been done when it has succeeded"),
-                ((f"{phase:02d} {phase.name.lower()}", _PHASES[phase]) for phase in Phase),
-            ),
-            "## Events",
-            "One row for each change of state, appended in the transaction that makes the change. "
-            "An accession's events add up: each one leaves the state that the one before it came "
-            f"to, the first leaves {_code(State.LOADED)}, and the last came to the state that the "
-            "accession is in.",
-            _table(
-                ("column", "what it holds"),
-                ((f"`{field.name}`", _EVENT[field.name]) for field in fields(EventRecord)),
-            ),
-            "## Generations",
-            "What is made of an accession belongs to a generation, counted from 1: artifacts, "
-            "counts of instances, the report of the de-identification, deliveries, events. When "
-            "an accession that has been processed is processed again, the mode of the run says "
-            "what becomes of that:",
-            _table(
-                ("mode", "generation", "what was known of the one before"),
-                (
-                    ("`force`", "the same", "is replaced as the new attempt comes to it"),
-                    (
-                        "`preretire`, `preretire-only-changed`",
-                        "the next one",
-                        "is kept as history and can be read: how it stood, why it was retired, "
-                        "its counts and its report",
-                    ),
-                    (
-                        "`predelete`",
-                        "the next one",
-                        "counts and report are deleted; that it was there, and why it was "
-                        "deleted, is kept",
-                    ),
-                ),
-            ),
-            "In every mode events and deliveries are kept. A delivery stands until another one "
-            "of the accession takes its place or it is withdrawn: asking for an accession again "
-            "takes nothing from the target.",
-            "## What a delivery was made from",
-            "Beside each delivery stands a fingerprint for everything that it depends on. A later "
-            "run compares them with what it would make now; for what differs it names the "
-            "kind, and a run that processes changed accessions again goes back to the earliest "
-            "phase of the kinds found. A kind that an earlier version of the program did not "
-            "record is not compared.",
-            _table(
-                ("kind", "what it is", "goes back to phase", "changed by"),
-                (
-                    (f"`{kind.value}`", _KINDS[kind], _back_to(kind), _changed_by(kind))
-                    for kind in Kind
-                ),
-            ),
-            "`allow-if-only-config-changed` forgives what the operator has changed, and nothing "
-            "else.\n",
-        )
+    return _TEMPLATE.format(
+        diagram=diagram(),
+        anytime=_listed(_ANYTIME),
+        never=_listed(_NEVER_LEFT_SO),
+        repeated=_listed(state for state in State if state in TRANSITIONS[state]),
+        states=_table(
+            ("state", "meaning", "the reference's status", "may become"),
+            ((_code(state), MEANINGS[state], _statuses(state), _targets(state)) for state in State),
+        ),
+        cases=_table(("an accession", "the reference's status"), _cases()),
+        resumable=_listed(_ATTEMPT),
+        phases=_table(
+            ("phase", "what has been done when it has succeeded"),
+            ((_phase(phase), _PHASES[phase]) for phase in Phase),
+        ),
+        first=_code(State.LOADED),
+        event=_table(
+            ("column", "what it holds"),
+            ((f"`{field.name}`", _EVENT[field.name]) for field in fields(EventRecord)),
+        ),
+        previous=previous_processing_used(["old"], ["new"]),
+        kinds=_table(
+            ("kind", "what it is", "leads back to", "changed by"),
+            ((f"`{kind.value}`", _KINDS[kind][0], _back_to(kind), _changer(kind)) for kind in Kind),
+        ),
     )
 
 
@@ -182,83 +200,97 @@ def diagram() -> str:
     Raises:
         ValueError: it would not show what the table allows.
     """
-    _check_groups()
-    inside = [
-        f"{one.value} --> {other.value}"
-        for one, other in product(_UNDER_WAY, repeat=2)
+    begun, ready = _begun(), _ready()
+    _check_groups(begun, ready)
+    within = [
+        (one, other)
+        for one, other in product(_ATTEMPT, repeat=2)
         if one is not other and other in TRANSITIONS[one]
     ]
-    begun = [state for state in _UNDER_WAY if state in TRANSITIONS[State.LOADED]]
-    ready = [state for state in _UNDER_WAY if State.DELIVERED in TRANSITIONS[state]]
     lines = [
         "stateDiagram-v2",
-        "    direction LR",
         f"    [*] --> {State.LOADED.value}",
-        '    state "no one study to process" as no_study {',
-        *(f"        {state.value}" for state in _NO_STUDY),
-        "    }",
-        '    state "an attempt" as under_way {',
-        *(f"        [*] --> {state.value}" for state in begun),
-        *(f"        {arrow}" for arrow in inside),
-        *(f"        {state.value} --> [*]" for state in ready),
-        "    }",
-        *(f"    {state.value} --> under_way" for state in _TO_BEGIN),
-        *(f"    {state.value} --> no_study" for state in _TO_BEGIN),
-        "    no_study --> under_way",
-        "    under_way --> no_study",
-        f"    under_way --> {State.DELIVERED.value}",
+        *(f"    {state.value} --> attempt" for state in _BEFORE),
+        *(f"    {state.value} --> no_study" for state in _BEFORE),
+        "    attempt --> no_study",
+        "    no_study --> attempt",
+        f"    attempt --> {State.DELIVERED.value}",
         *(f"    {State.DELIVERED.value} --> {state.value}" for state in _ANYTIME),
         f"    {State.RECALLED.value} --> {State.LOADED.value}",
-        "    note right of no_study",
-        "        Any of these may follow another.",
-        "    end note",
+        '    state "an attempt" as attempt {',
+        "        direction LR",
+        *(f"        [*] --> {state.value}" for state in begun),
+        *(f"        {one.value} --> {other.value}" for one, other in within),
+        *(f"        {state.value} --> [*]" for state in ready),
+        "    }",
+        '    state "no one study to process (each may follow the others)" as no_study {',
+        *(f"        {state.value}" for state in _NO_STUDY),
+        "    }",
     ]
     return "\n".join(lines)
 
 
-def _check_groups() -> None:
-    """Raise ValueError unless the groups, and the arrows between them, show the whole table."""
-    drawn: dict[State, set[State]] = {state: set() for state in State}
+def _begun() -> list[State]:
+    """What an attempt may come to first."""
+    return [state for state in _ATTEMPT if state in TRANSITIONS[State.LOADED]]
 
-    def arrows(sources: Iterable[State], targets: Iterable[State]) -> None:
+
+def _ready() -> list[State]:
+    """What a delivery may follow."""
+    return [state for state in _ATTEMPT if State.DELIVERED in TRANSITIONS[state]]
+
+
+def _check_groups(begun: Sequence[State], ready: Sequence[State]) -> None:
+    """Raise ValueError unless the arrows, the groups' included, are those of the table."""
+    drawn: dict[State, set[State]] = {state: set() for state in State}
+    for sources, targets in (
+        ((*_BEFORE, *_NO_STUDY, *_ATTEMPT), _NO_STUDY),
+        ((*_BEFORE, *_NO_STUDY), begun),
+        (ready, [State.DELIVERED]),
+        ([State.RECALLED], [State.LOADED]),
+        ([state for state in State if state not in _NEVER_LEFT_SO], _ANYTIME),
+    ):
         for source, target in product(sources, targets):
             drawn[source].add(target)
-
-    begun = [state for state in _UNDER_WAY if state in TRANSITIONS[State.LOADED]]
-    arrows((*_TO_BEGIN, *_NO_STUDY, *_UNDER_WAY), _NO_STUDY)
-    arrows((*_TO_BEGIN, *_NO_STUDY), begun)
-    for state in _UNDER_WAY:
-        arrows([state], TRANSITIONS[state] & {*_UNDER_WAY, State.DELIVERED})
-    arrows([State.RECALLED], [State.LOADED])
-    arrows(set(State) - _NEVER_LEFT_SO, _ANYTIME)
+    for state in _ATTEMPT:
+        drawn[state] |= TRANSITIONS[state].intersection(_ATTEMPT)
     for state in State:
         if drawn[state] - {state} != TRANSITIONS[state] - {state}:
             raise ValueError(f"the diagram's groups do not show what may follow '{state.value}'")
 
 
 def _statuses(state: State) -> str:
-    """The texts of a state that stands still, by the decision that stands for it."""
+    """The texts of a state, by the decision that stands for the accession."""
     if state is State.FAILED:
         return "`ERROR_PHASE0n=[reason]`"
+    if state is State.RECALLED:
+        return f"`{status(state)}`, a word of our own: the reference has no recall"
     commands = (None, *_COMMANDS.get(state, ()))
     return "<br>".join(f"`{status(state, command=command)}`" for command in commands)
 
 
 def _cases() -> list[tuple[str, str]]:
-    """What else a status depends on: who is at it, what waits for a run, and a label."""
-    found: dict[str, list[str]] = {}
-    for when, known in (("in hand of a worker", "in_hand"), ("on the list of a run", "on_deck")):
-        for state in State:
-            text = status(state, **{known: True})
+    """What a status depends on beside the state and a decision."""
+    found: dict[tuple[str, str], list[State]] = {}
+    for state in State:
+        for when, text in (
+            ("a worker has it in hand", status(state, in_hand=True)),
+            ("a run has it on its list", status(state, on_deck=True)),
+        ):
             if text != status(state):
-                found.setdefault(f"{when} | {text}", []).append(_code(state))
-    rows = []
-    for key, states in found.items():
-        when, text = key.split(" | ")
-        rows.append((f"{_and(states)}, {when}", f"`{text}`"))
+                found.setdefault((when, text), []).append(state)
+    rows = [
+        (f"{_listed(states)}: {when}", f"`{text}`")
+        for (when, text), states in sorted(found.items(), key=lambda item: item[0][0], reverse=True)
+    ]
     labelled = [state for state in State if status(state, label="label") != status(state)]
-    rows.append((f"{_listed(labelled)}, with a label", "the same, and `:label` after it"))
-    return rows
+    return [
+        *rows,
+        (
+            f"{_listed(labelled)}, and whatever is on a run's list: its batch has a label",
+            "as above, and `:label` after it",
+        ),
+    ]
 
 
 def _targets(state: State) -> str:
@@ -273,15 +305,18 @@ def _back_to(kind: Kind) -> str:
     phase = phase_of([kind])
     if phase is None:
         raise ValueError(f"'{kind.value}' leads back to no phase")
+    return _phase(phase)
+
+
+def _changer(kind: Kind) -> str:
+    changer = _KINDS[kind][1]
+    if (changer == "the operator") != (kind in CONFIGURATION):
+        raise ValueError(f"this page and the program disagree about who changes '{kind.value}'")
+    return changer
+
+
+def _phase(phase: Phase) -> str:
     return f"{phase:02d} {phase.name.lower()}"
-
-
-def _changed_by(kind: Kind) -> str:
-    if kind in CONFIGURATION:
-        return "the operator"
-    if kind in (Kind.SUBJECT, Kind.ATTRIBUTES):
-        return "the manifest"
-    return "the source" if kind is Kind.SOURCE else "whoever has access to the target"
 
 
 def _code(state: State) -> str:
@@ -289,11 +324,7 @@ def _code(state: State) -> str:
 
 
 def _listed(states: Iterable[State]) -> str:
-    return _and(_code(state) for state in states)
-
-
-def _and(words: Iterable[str]) -> str:
-    *most, last = words
+    *most, last = (_code(state) for state in states)
     return f"{', '.join(most)} and {last}" if most else last
 
 

@@ -176,7 +176,7 @@ def _recall(parts: RecallParts, whom: _Whom, about: Concerned, request: _Request
             _say(f"  {delivery.uri}")
     else:
         _say("Nothing was delivered that is still there.")
-    _ask(f"Remove {len(about.deliveries)} deliveries, and deliver nothing more?", yes=request.yes)
+    _ask(f"Remove {_deliveries(len(about.deliveries))}, and deliver nothing more?", yes=request.yes)
     outcome = recall(
         parts,
         reason=request.reason,
@@ -189,7 +189,7 @@ def _recall(parts: RecallParts, whom: _Whom, about: Concerned, request: _Request
 
 
 def _show_concerned(about: Concerned, workspace: str, whom: _Whom, title: str) -> None:
-    _say(f"{title} in workspace '{workspace}': {len(about.accession_ids)} accessions.")
+    _say(f"{title} in workspace '{workspace}': {_count(len(about.accession_ids), 'accession')}.")
     table = make_table("partitions", "subjects", "state")
     for identity in about.accession_ids:
         rows = [row for row in about.rows if row.accession_id == identity]
@@ -216,13 +216,13 @@ def _ask(question: str, *, yes: bool) -> None:
 def _tell(outcome: RecallOutcome, about: Concerned, parts: RecallParts) -> None:
     closed = outcome.accessions - len(outcome.in_hand)
     _say(
-        f"Recalled {closed} of {outcome.accessions} accessions. Removed {len(outcome.removed)} "
-        f"deliveries, {outcome.size:,} bytes, from {parts.target.place}."
+        f"Recalled {closed} of {_count(outcome.accessions, 'accession')}. Removed "
+        f"{_deliveries(len(outcome.removed))}, {outcome.size:,} bytes, from {parts.target.place}."
     )
     if outcome.gone:
-        _say(f"{outcome.gone} deliveries were no more there.")
+        _say(f"Already gone: {_deliveries(outcome.gone)}.")
     if outcome.unrecorded:
-        _say(f"{outcome.unrecorded} deliveries that a crash had left unfinished were cleared away.")
+        _say(f"Cleared away after a crash: {_deliveries(outcome.unrecorded)} that had been begun.")
     if outcome.hosts:
         hosts = ", ".join(sorted(outcome.hosts))
         _complain(f"Interim files may lie on {hosts}: run the same command there, too.", "yellow")
@@ -239,7 +239,7 @@ def _tell(outcome: RecallOutcome, about: Concerned, parts: RecallParts) -> None:
 def _tell_in_hand(in_hand: Sequence[int], about: Concerned) -> None:
     if in_hand:
         keys = [row.partition_key for row in about.rows if row.accession_id in in_hand]
-        _complain(f"Another worker still has {len(in_hand)} accessions in hand: {', '.join(keys)}.")
+        _complain(f"Another worker still has in hand: {', '.join(keys)}.")
 
 
 # -- lifting -------------------------------------------------------------------------------
@@ -269,7 +269,8 @@ def _lift(parts: RecallParts, whom: _Whom, about: Concerned, request: _Request) 
 
 def _tell_lifted(outcome: LiftOutcome, about: Concerned) -> None:
     if outcome.lifted:
-        _say(f"The recall is lifted; the next run processes {len(outcome.loaded)} accessions anew.")
+        count = _count(len(outcome.loaded), "accession")
+        _say(f"The recall is lifted; the next run processes {count} anew.")
     if outcome.still_recalled:
         keys = [r.partition_key for r in about.rows if r.accession_id in outcome.still_recalled]
         _say(f"Another recall stands for {', '.join(keys)}.")
@@ -312,6 +313,14 @@ def _list(workspace: str) -> None:
 
 def _named(record: RecallRecord, keys: Sequence[str]) -> str:
     return f"subject {record.subject_id}" if record.subject_id else ", ".join(keys)
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def _deliveries(number: int) -> str:
+    return _count(number, "delivery", "deliveries")
 
 
 def _when(at: datetime) -> str:

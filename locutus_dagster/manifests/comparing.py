@@ -221,22 +221,15 @@ class _Places:
 
 
 _NAMED = (
-    select(
-        Accession.workspace,
-        Accession.accession_number,
-        Accession.id,
-        ManifestRow.manifest_id,
-        ManifestRow.partition_key,
-        ManifestRow.subject_id,
-        ManifestRow.imaging_type,
-        ManifestRow.age,
-        ManifestRow.anatomical_position,
-    )
-    .outerjoin(
-        ManifestRow,
-        (ManifestRow.accession_id == Accession.id) & ManifestRow.partition_key.is_not(None),
-    )
-    .order_by(ManifestRow.id)
+    Accession.workspace,
+    Accession.accession_number,
+    Accession.id,
+    ManifestRow.manifest_id,
+    ManifestRow.partition_key,
+    ManifestRow.subject_id,
+    ManifestRow.imaging_type,
+    ManifestRow.age,
+    ManifestRow.anatomical_position,
 )
 
 
@@ -253,21 +246,29 @@ def _elsewhere(
     loading a file again reports the same; one that is `fresh` against all.
     """
     workspaces = list(session.scalars(select(Workspace.name)))
+    others = (ManifestRow.accession_id == Accession.id) & ManifestRow.partition_key.is_not(None)
+    if manifest_id is not None:
+        others &= ManifestRow.manifest_id != manifest_id
     ids: dict[str, int] = {}
     duplicates: list[Duplicate] = []
     for chunk in in_pieces(rows):
         mine = {row.accession_number: row for row in chunk}
         places: dict[tuple[int, DuplicateKind], _Places] = defaultdict(_Places)
-        # The workspaces are named although they are all of them: so the index is used.
-        statement = _NAMED.where(
-            Accession.workspace.in_(workspaces),
-            Accession.accession_number.in_(among(session, list(mine))),
+        statement = (
+            select(*_NAMED)
+            .outerjoin(ManifestRow, others)
+            # The workspaces are named although they are all of them: so the index is used.
+            .where(
+                Accession.workspace.in_(workspaces),
+                Accession.accession_number.in_(among(session, list(mine))),
+            )
+            .order_by(ManifestRow.id)
         )
         for there, number, identity, theirs, key, *attributes in session.execute(statement):
             row = mine[number]
             if there == workspace:
                 ids[number] = identity
-            if key is None or theirs == manifest_id:
+            if key is None:
                 continue
             if manifest_id is not None and theirs > manifest_id and row.number not in fresh:
                 continue

@@ -60,6 +60,8 @@ _AGE_DAYS = re.compile(r"^[0-9]{1,5}(\.[0-9]+)?$")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ODD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_WILDCARD = re.compile(r"[*?\\]")
+_SEPARATOR = re.compile("[,;]")
 _MAX_LENGTH = 64
 
 
@@ -325,9 +327,9 @@ def _fault_of_values(values: dict[str, str]) -> tuple[str, str] | None:
             return column, f"longer than {_MAX_LENGTH} characters"
     if not _SUBJECT_ID.match(subject):
         return SUBJECT_COLUMN, "only letters, digits, space and . _ + - are allowed in a subject ID"
-    if any(char in accession for char in "*?\\"):
+    if _WILDCARD.search(accession):
         return ACCESSION_COLUMN, "holds a wildcard (*, ?) or a backslash"
-    if any(char in accession for char in ",;"):
+    if _SEPARATOR.search(accession):
         return ACCESSION_COLUMN, "holds a comma or a semicolon; each accession needs its own row"
     if subject.casefold() == accession.casefold():
         return SUBJECT_COLUMN, "is the accession number itself, which would identify the patient"

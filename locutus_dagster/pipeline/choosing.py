@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -92,15 +93,10 @@ def selection(
         ChoosingError: a word or the time cannot be understood.
         AccessionListError: the file cannot be read or understood.
     """
-    states, phases, changed, any_of, none_of = _standings(statuses)
     listed = None if accession_file is None else read_accessions(accession_file)
-    return Selection(
+    return replace(
+        _by_status(statuses),
         manifests=tuple(manifests),
-        states=states,
-        phases=phases,
-        changed=changed,
-        any_of=any_of,
-        none_of=none_of,
         subjects=tuple(subjects),
         accession_numbers=None if listed is None else tuple(number for _, number in listed),
         accession_lines=() if listed is None else tuple(line for line, _ in listed),
@@ -170,58 +166,43 @@ def parse_since(text: str, now: datetime | None = None) -> datetime:
         ) from None
 
 
-_Standings = tuple[
-    frozenset[State] | None,
-    frozenset[int] | None,
-    bool,
-    tuple[Standing, ...],
-    tuple[Standing, ...],
-]
-
-
-def _standings(statuses: Sequence[str]) -> _Standings:
-    """States, phases, changed, any_of and none_of of a `Selection`."""
+def _by_status(statuses: Sequence[str]) -> Selection:
+    """What is chosen by words for how accessions stand."""
     words = [word.strip() for one in statuses for word in one.split(",")]
     if not words:
-        return None, None, False, (), ()
+        return Selection()
     wanted: set[_Point] = set()
     unwanted: set[_Point] = set()
     also: list[Standing] = []
     but: list[Standing] = []
-    only_negations = True
     for word in words:
         negated = re.match(r"(!|not:)\s*", word, re.IGNORECASE)
         points, further = _meaning(word[negated.end() :] if negated else word)
-        only_negations = only_negations and negated is not None
         (unwanted if negated else wanted).update(points)
         (but if negated else also).extend(further)
     if also:
-        if not wanted and not unwanted and not but and set(also) == {_CHANGED}:
-            return None, None, True, (), ()
-        return (
-            None,
-            None,
-            False,
-            (*(_as_standing(wanted),) * bool(wanted), *also),
-            (*(_as_standing(unwanted),) * bool(unwanted), *but),
-        )
-    left = (_POINTS if only_negations else wanted) - unwanted
+        ways = (*_as_standing(wanted), *also)
+        exceptions = (*_as_standing(unwanted), *but)
+        if set(ways) == {_CHANGED} and not exceptions:
+            return Selection(changed=True)
+        return Selection(any_of=ways, none_of=exceptions)
+    left = _as_standing((wanted or _POINTS) - unwanted)  # negations alone: from everything
     if not left:
         raise ChoosingError(
             f"The words {', '.join(words)} together choose nothing.",
             "Words are united; those with '!' before them are taken away.",
         )
-    standing = _as_standing(left)
-    return standing.states, standing.phases, False, (), tuple(but)
+    return Selection(states=left[0].states, phases=left[0].phases, none_of=tuple(but))
 
 
-def _as_standing(points: Iterable[_Point]) -> Standing:
+def _as_standing(points: Iterable[_Point]) -> tuple[Standing, ...]:
+    """The one way of standing that these points are; none where there are no points."""
     chosen = frozenset(points)
+    if not chosen:
+        return ()
     phases = frozenset(phase for _, phase in chosen if phase is not None)
-    return Standing(
-        frozenset(state for state, _ in chosen),
-        phases if phases and phases < frozenset(map(int, Phase)) else None,
-    )
+    some_phases = phases if phases and phases < frozenset(map(int, Phase)) else None
+    return (Standing(frozenset(state for state, _ in chosen), some_phases),)
 
 
 def _meaning(word: str) -> _Meaning:

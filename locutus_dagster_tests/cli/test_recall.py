@@ -76,13 +76,13 @@ def test_an_accession_is_recalled_by_its_number_or_its_partition(desk: Desk, wha
     done = desk(what, *WHY, "--yes")
 
     assert done.exit_code == 0, done.output
-    assert "Recall of one accession in workspace 'default': 1 accessions." in done.output
+    assert "Recall of one accession in workspace 'default': 1 accession." in done.output
     assert "batch~000001" in done.output
     assert "batch~000002" not in done.output
     assert f"  {first.uri}\n" in done.output
     size = f"{first.size:,}"
     share = desk.world.root / "share"
-    assert f"Removed 1 deliveries, {size} bytes, from {share}." in done.output
+    assert f"Removed 1 delivery, {size} bytes, from {share}." in done.output
     assert desk.states() == [State.RECALLED, State.DELIVERED, State.DELIVERED]
     assert len(desk.world.zips()) == 2
 
@@ -129,7 +129,7 @@ def test_what_another_worker_has_in_hand_is_exit_code_2(desk: Desk) -> None:
     done = desk("P1", *WHY, "--yes", "--wait", "0.3")
 
     assert done.exit_code == 2
-    assert "Another worker still has 1 accessions in hand: batch~000001." in done.output
+    assert "Another worker still has in hand: batch~000001." in done.output
     assert "Recalled 1 of 2 accessions." in done.output
     desk.world.ledger.release(identity, "another host")
     assert desk("P1", *WHY, "--yes").exit_code == 0
@@ -257,7 +257,7 @@ def test_a_lifted_recall_says_what_is_processed_anew(desk: Desk) -> None:
     done = desk("P1", "--lift", "--reason", "another form", "--yes")
 
     assert done.exit_code == 0, done.output
-    assert "The recall is lifted; the next run processes 1 accessions anew." in done.output
+    assert "The recall is lifted; the next run processes 1 accession anew." in done.output
     assert "Another recall stands for batch~000001." in done.output
     assert desk.states() == [State.RECALLED, State.LOADED, State.DELIVERED]
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 import pytest
 
 from locutus_dagster.ledger import Ledger, LedgerError, State, WorkItem
+from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.schema import Delivery
 from locutus_dagster.ledger.work import Attempt, DeliveryRecord
 from locutus_dagster_tests.ledger.processes import Wait, at_once
@@ -289,3 +290,49 @@ def test_which_row_was_delivered_is_remembered_when_it_stands_no_more(ledger: Le
     walk(ledger, second, by=Attempt(row_id=second.row_id), uri=TWO)
     assert ledger.row_was_delivered(first.accession_id, first.row_id)
     assert ledger.row_was_delivered(second.accession_id, second.row_id)
+
+
+# -- announcing ----------------------------------------------------------------------------------
+
+
+def test_a_delivery_that_was_announced_is_unknown_until_it_is_recorded(
+    ledger: Ledger, item: WorkItem
+) -> None:
+    extract(ledger, item)
+    deidentify(ledger, item, CT)
+    for uri in (ONE, TWO, ONE):
+        ledger.announce_delivery(item.accession_id, "share", uri)
+    assert sorted(ledger.announced(item.accession_id)) == [("share", ONE), ("share", TWO)]
+    assert not ledger.recorded_at("share", ONE)
+    assert ledger.deliveries(item.accession_id) == []
+    hand_over(ledger, item, uri=ONE)
+    assert ledger.recorded_at("share", ONE)
+    assert ledger.announced(item.accession_id) == [("share", TWO)]
+    ledger.forget_announced(item.accession_id, "share", TWO)
+    assert ledger.announced(item.accession_id) == []
+
+
+def test_a_delivery_that_is_refused_stays_announced(ledger: Ledger) -> None:
+    one, other = add_items(ledger, "ACC1", "ACC2")
+    walk(ledger, one, uri=ONE)
+    ledger.announce_delivery(other.accession_id, "share", ONE)
+    with pytest.raises(LedgerError, match="same place"):
+        walk(ledger, other, uri=ONE)
+    assert ledger.announced(other.accession_id) == [("share", ONE)]
+    assert ledger.announced(one.accession_id) == []
+
+
+def test_what_was_withdrawn_is_recorded_there_no_more(ledger: Ledger, item: WorkItem) -> None:
+    made = walk(ledger, item, uri=ONE)
+    assert not ledger.recorded_at("archive", ONE)
+    ledger.record_withdrawn(made.identity, "12 bytes")
+    assert not ledger.recorded_at("share", ONE)
+
+
+def test_who_has_lost_the_claim_announces_nothing(ledger: Ledger, item: WorkItem) -> None:
+    ledger.claim(item.accession_id, "theirs", 60)
+    with pytest.raises(ClaimLostError):
+        ledger.announce_delivery(item.accession_id, "share", ONE, owner="mine")
+    assert ledger.announced(item.accession_id) == []
+    ledger.announce_delivery(item.accession_id, "share", ONE, owner="theirs")
+    assert ledger.announced(item.accession_id) == [("share", ONE)]

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, text
 
 from locutus_dagster.ledger import Ledger, LedgerError, State
 from locutus_dagster.ledger.selection import Selection
+from locutus_dagster_tests.ledger.old_ledgers import ledger_at
 from locutus_dagster_tests.ledger.rows import add_items
-from locutus_dagster_tests.ledger.test_opening import ledger_at
 from locutus_dagster_tests.parts.photograph import photograph
 
 
@@ -141,7 +141,7 @@ def test_an_empty_database_is_no_ledger_and_stays_empty(database_url: str) -> No
 
 
 def test_a_ledger_of_an_earlier_version_is_not_brought_up_to_date(database_url: str) -> None:
-    ledger_at("0001", database_url).close()
+    ledger_at("0001", database_url)
     with pytest.raises(LedgerError, match="earlier version"):
         Ledger.open_existing(database_url)
     engine = create_engine(database_url)

@@ -85,6 +85,7 @@ def test_rejected_rows_are_found_by_number_and_subject_without_their_values(
         assert (row.column, row.reason) == ("SUBJECT_ID", "is the accession number itself")
         assert SECRET not in repr(row)
     assert ledger.find_rejected([SECRET], ["other"]) == []
+    assert ledger.find_rejected(["S1"], ["ws"]) == []  # that one was accepted
     assert ledger.find(["MRN-90"], ["ws"]) == []  # a rejected row belongs to no accession
 
 

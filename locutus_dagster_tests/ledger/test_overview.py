@@ -146,7 +146,7 @@ def test_the_pace_counts_what_was_delivered_and_settled_within_the_stretch_of_ti
         session.execute(
             update(Event)
             .where(Event.accession_id == items[2].accession_id)
-            .values(at=now() - 2 * HOUR)
+            .values(at=now() - 1.5 * HOUR)
         )
         session.execute(
             update(Event)

@@ -409,7 +409,7 @@ PLACES = ("extract:recorded", "transform:recorded", "deliver:put", "deliver:reco
     duplicates=st.booleans(),
 )
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

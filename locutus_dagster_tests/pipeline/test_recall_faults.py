@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -16,6 +17,7 @@ from locutus_dagster.pipeline.chain import process_accession
 from locutus_dagster.pipeline.outcomes import Result
 from locutus_dagster.pipeline.recalling import RecallOutcome, recall
 from locutus_dagster.settings import Reprocess
+from locutus_dagster_tests.parts.postgres import PostgresServer
 from locutus_dagster_tests.pipeline.recalls import (
     WHY,
     assert_gone,
@@ -59,6 +61,24 @@ def test_a_recall_that_is_killed_is_finished_by_the_same_again(
     for key in keys:
         events = small.ledger.events(small.item(key).accession_id)
         assert [event.after for event in events].count(State.RECALLED) == 1
+
+
+@pytest.mark.postgres
+def test_a_recall_over_postgresql_is_finished_by_the_same_again(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    world = SmallWorld.build(tmp_path / "w", ledger_url=postgres.create_database("recall"))
+    keys = filled(world, "ACC1", "ACC2", subject="P1")
+    world.run(keys)
+
+    assert killed(world, "withdraw:removed", lambda made: recall(made, reason=WHY, subject_id="P1"))
+
+    assert subject_recalled(world, "P1").complete
+    assert_gone(world, *keys)
+    assert world.zips() == []
+    assert lifted(world, subject="P1").lifted
+    assert {world.end(key).result for key in keys} == {Result.DELIVERED}
+    world.ledger.close()
 
 
 @pytest.mark.parametrize("place", ["recall:asked", "recall:closed", "withdraw:removed"])

@@ -1,0 +1,159 @@
+"""A hundred thousand accessions: seconds and memory of what is done with all of them at once.
+
+What belongs here: the order of the steps, watching the interpreter that each of them has to
+itself, and the tables. What does not: the steps (`scale_steps.py`) and the data (`scale_data.py`).
+
+Seconds are of the step alone, without the interpreter's start, but for whole commands. Memory is
+of our process, imports included, and not of PostgreSQL's. That server is the tests' one, which
+does not wait for its disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.scale_data import accession_number, write_manifest
+from benchmarks.scale_steps import LISTINGS, MANIFEST, WORKSPACE
+from locutus_dagster_tests.parts.postgres import PostgresServer, find_postgres
+
+__all__ = ["measure"]
+
+ROWS = int(os.environ.get("BENCH_ROWS", "100000"))
+_LOCUTUS = (sys.executable, "-m", "locutus_dagster.cli.app")
+_COMMANDED = 3  # times; the median counts
+_MEMORY = 500  # MB, and the aim for every step
+_LOAD, _LISTING = 60.0, 2.0  # seconds: the aims
+_SHIPPED = Path(__file__).parents[1] / "dagster.postgres.yaml"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a step took: seconds, bytes of anonymous memory at its peak, and what it said of it."""
+
+    seconds: float
+    peak: int
+    said: dict[str, Any]
+
+
+Found = dict[str, Taken]
+
+
+def measure(work: Path) -> dict[str, object]:
+    """Every step on each database that there is; tables are printed."""
+    manifest = work / f"{MANIFEST}.csv"
+    write_manifest(manifest, ROWS)
+    (work / "pacs").mkdir(exist_ok=True)
+    (work / "share").mkdir(exist_ok=True)
+    found: dict[str, Found] = {"SQLite": _steps(_home(work, "sqlite"), manifest)}
+    if find_postgres() is None:
+        print("\nNo PostgreSQL here: scale was measured on SQLite alone.")
+    else:
+        with PostgresServer() as server:
+            home = _home(work, "postgresql", server)
+            found["PostgreSQL"] = _steps(home, manifest)
+    shutil.rmtree(work / "share")
+    _print(found)
+    return {
+        "rows": ROWS,
+        "aims": {"load": _LOAD, "listing": _LISTING, "memory": _MEMORY * 10**6},
+        **{name: {what: vars(one) for what, one in of.items()} for name, of in found.items()},
+    }
+
+
+def _home(work: Path, name: str, server: PostgresServer | None = None) -> dict[str, str]:
+    """A home with settings, and the environment that leads to it."""
+    home = work / f"home-{name}"
+    (home / "dagster").mkdir(mode=0o700, parents=True)
+    workspace = {
+        "source": {"kind": "folder", "path": str(work / "pacs")},
+        "target": {
+            "kind": "share",
+            "path": str(work / "share"),
+            "key_template": "{subject_id}/uuid_{study}.zip",  # fewer folders to be made
+        },
+    }
+    content = json.dumps({"workspaces": {WORKSPACE: workspace}})  # which is YAML
+    (home / "locutus.yaml").write_text(content, encoding="utf-8")
+    ours = ("LOCUTUS_", "DAGSTER_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    environment |= {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "LOCUTUS_HOME": str(home),
+        "DAGSTER_HOME": str(home / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    shipped = resources.files("locutus_dagster.defs").joinpath("dagster.yaml").read_text("utf-8")
+    if server is not None:
+        shipped = _SHIPPED.read_text(encoding="utf-8")
+        environment["LOCUTUS_LEDGER_URL"] = server.create_database("ledger")
+        environment["LOCUTUS_PG_URL"] = server.create_database("dagster")
+    (home / "dagster" / "dagster.yaml").write_text(shipped, encoding="utf-8")
+    return environment
+
+
+def _steps(environment: dict[str, str], manifest: Path) -> Found:
+    """Each step, in an interpreter of its own, over one database."""
+
+    def step(*arguments: str) -> Taken:
+        wall, peak, output = _watched(
+            (sys.executable, "-m", "benchmarks.scale_steps", *arguments), environment
+        )
+        said = json.loads(output.splitlines()[-1])
+        return Taken(said.pop("seconds"), peak, said)
+
+    def command(*arguments: str) -> Taken:
+        runs = [_watched((*_LOCUTUS, *arguments), environment) for _ in range(_COMMANDED)]
+        return Taken(
+            median(wall for wall, _, _ in runs),
+            max(peak for _, peak, _ in runs),
+            {"lines": runs[0][2].count("\n")},
+        )
+
+    found = {
+        "load": step("load", str(manifest)),
+        "load the same file again": step("load", str(manifest)),
+        "dry run under another name": step("load-elsewhere", str(manifest)),
+        "register": step("register"),
+        "spread": step("spread"),
+    }
+    for name in LISTINGS:
+        found[f"listing: {name}"] = step("listing", name, str(ROWS))
+    failed = ("status", "--list", "--status", "failed")
+    found["status"] = command("status")
+    found["status --list --status failed"] = command(*failed)
+    found["status --list"] = command("status", "--list")
+    found["show"] = command("show", accession_number(ROWS // 2))
+    found["preflight"] = step("preflight", str(manifest.with_name("preflight.csv")))
+    found["claims"] = step("claims")
+    return found
+
+
+def _watched(
+    command: Sequence[str], environment: dict[str, str]
+) -> tuple[float, int, str]:
+    """Wall seconds, peak of anonymous memory in bytes, and the output of a process."""
+    start = time.perf_counter()
+    with _output() as (out, err):
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _anonymous(process.pid))
+            time.sleep(0.004)
+        wall = time.perf_counter() - start
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} failed: no figure\n{err.read()[-2000:]}")
+        return wall, peak, out.read()

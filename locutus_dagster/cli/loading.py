@@ -1,0 +1,177 @@
+"""`locutus load-manifest`: what loading a manifest did, row by row where a row needs a look.
+
+What belongs here: arguments, and the report in words. What does not: loading (`manifests/`), or
+making partitions known to Dagster (`defs/partitions.py`). No accession number is shown: a row is
+named by its line, another manifest's row by its partition.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, out
+
+if TYPE_CHECKING:
+    from locutus_dagster.ledger import Ledger
+    from locutus_dagster.manifests import Duplicate, LoadReport
+
+__all__ = ["load_manifest_command"]
+
+_SHOWN = 20  # duplicates of a kind that are listed unless all are asked for
+
+
+def load_manifest_command(
+    file: Annotated[Path, typer.Argument(help="The manifest, a CSV file.")],
+    workspace: Annotated[
+        str, typer.Option("--workspace", "-w", help="The project to work in.")
+    ] = "default",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Its name, the first part of partition keys. Default: the file's name."),
+    ] = None,
+    allow_duplicates: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-duplicates/--skip-duplicates",
+            help="Give rows whose accession an earlier row names a partition of their own, so "
+            "that they are processed again. Default: the setting "
+            "run.allow_processing_of_duplicates.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would happen, and write nothing.")
+    ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help=f"List every duplicate, not only the first {_SHOWN} of a kind."),
+    ] = False,
+) -> None:
+    """Load a manifest into the ledger, once; the file is not needed again."""
+    with errors_for_people():
+        from locutus_dagster.manifests import load_manifest
+        from locutus_dagster.settings import load_settings
+
+        settings = load_settings()
+        settings.workspace(workspace)
+        if allow_duplicates is None:
+            allow_duplicates = settings.run.allow_processing_of_duplicates
+        ledger = _ledger(settings.ledger_address, dry_run)
+        try:
+            report = load_manifest(
+                ledger,
+                file,
+                workspace=workspace,
+                name=name,
+                allow_duplicates=allow_duplicates,
+                dry_run=dry_run,
+            )
+        finally:
+            if ledger is not None:
+                ledger.close()
+        if not dry_run:
+            from locutus_dagster.defs.instance import open_instance
+            from locutus_dagster.defs.partitions import register_partitions
+
+            with open_instance(settings) as instance:
+                register_partitions(instance, workspace, report.partition_keys)
+        _show(report, allow_duplicates, every)
+        if report.rejected:
+            raise typer.Exit(FAILED)
+
+
+def _ledger(address: str, dry_run: bool) -> Ledger | None:
+    """The ledger; for a dry run as it is, neither made nor changed, and None if that cannot be."""
+    from sqlalchemy import inspect, text
+    from sqlalchemy.engine import make_url
+
+    from locutus_dagster.ledger import Ledger
+    from locutus_dagster.ledger.migrations import HEAD
+
+    if not dry_run:
+        return Ledger.open(address)
+    try:
+        url = make_url(address)
+        ledger = Ledger(address)
+    except Exception:  # noqa: BLE001 - for the same reason it cannot be opened, which is told there
+        return Ledger.open(address)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        _tell("yellow", "There is no ledger yet", "the file is judged by itself")
+        return None
+    with ledger.session(reads_only=True) as session:
+        revision = None
+        if inspect(session.connection()).has_table("alembic_version"):
+            revision = session.scalar(text("SELECT version_num FROM alembic_version"))
+    if revision == HEAD:
+        return ledger
+    ledger.close()
+    found = "of another version of Locutus" if revision else "empty"
+    _tell("yellow", f"The ledger is {found}", "the file is judged by itself")
+    return None
+
+
+def _show(report: LoadReport, allow_duplicates: bool, every: bool) -> None:
+    for row in report.rejected:
+        column = f", column {row.column}" if row.column else ""
+        _tell("red", f"{report.file_name}, line {row.line}{column}", row.reason)
+    listed = dict.fromkeys(report.counts, 0)
+    for one in report.duplicates:
+        listed[one.kind] += 1
+        if every or listed[one.kind] <= _SHOWN:
+            where = f"{report.file_name}, line {one.line}"
+            _tell("yellow", where, _in_words(one, allow_duplicates))
+    left = {kind: count - _SHOWN for kind, count in report.counts.items() if count > _SHOWN}
+    if left and not every:
+        named = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in left.items())
+        err.print(f"… and more: {named} (--all lists them)", highlight=False, soft_wrap=True)
+
+    if report.new:
+        done = "would be loaded" if report.dry_run else "loaded"
+    elif report.added:
+        more = "would get" if report.dry_run else "got"
+        done = f"was loaded before; {report.added} more of its rows {more} partitions"
+    else:
+        done = "was loaded before; nothing changed"
+    counts = [
+        f"{report.rows} rows",
+        f"{report.accepted} accepted",
+        f"{len(report.rejected)} rejected",
+        *(f"{count} {_KINDS[kind]}" for kind, count in report.counts.items() if count),
+    ]
+    out.print(
+        f"Manifest [bold]{report.manifest}[/bold] {done}: {', '.join(counts)}."
+        + (" Nothing was written." if report.dry_run else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    if report.partition_keys and not report.dry_run:
+        out.print(
+            f"Next: [bold]locutus run {report.manifest}[/bold], or backfill the partitions "
+            f"[bold]{report.manifest}~…[/bold] in the UI ([bold]locutus ui[/bold]).",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+#: What a closing line calls so many duplicates.
+_KINDS = {
+    "manifest": "duplicates",
+    "manifests": "shared with other manifests",
+    "workspaces": "shared with other workspaces",
+}
+
+
+def _in_words(one: Duplicate, allow_duplicates: bool) -> str:
+    words = f"the same accession as {'in ' * (one.kind == 'manifest')}{one.place}"
+    if one.attributes_differ:
+        words += ", with other attributes"
+    if one.kind == "manifest":
+        words += "; processed again" if allow_duplicates else "; not processed again"
+    return words
+
+
+def _tell(colour: str, where: str, what: str) -> None:
+    err.print(f"[{colour}]{escape(where)}[/{colour}]: {escape(what)}", soft_wrap=True)
