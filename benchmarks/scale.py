@@ -16,12 +16,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
 from typing import Any
 
 from benchmarks.scale_data import accession_number, write_manifest
@@ -140,12 +140,13 @@ def _steps(environment: dict[str, str], manifest: Path) -> Found:
     return found
 
 
-def _watched(
-    command: Sequence[str], environment: dict[str, str]
-) -> tuple[float, int, str]:
-    """Wall seconds, peak of anonymous memory in bytes, and the output of a process."""
-    start = time.perf_counter()
-    with _output() as (out, err):
+def _watched(command: Sequence[str], environment: dict[str, str]) -> tuple[float, int, str]:
+    """Wall seconds, peak of anonymous memory in bytes, and the output of a process.
+
+    It is watched from outside, every few milliseconds, so that it is not slowed down by it.
+    """
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        start = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
         peak = 0
         while process.poll() is None:
@@ -157,3 +158,86 @@ def _watched(
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed: no figure\n{err.read()[-2000:]}")
         return wall, peak, out.read()
+
+
+def _anonymous(pid: int) -> int:
+    """Bytes of anonymous memory that a process has now; 0 where there is no telling."""
+    try:
+        with Path(f"/proc/{pid}/status").open() as status:
+            for line in status:
+                if line.startswith("RssAnon"):
+                    return int(line.split()[1]) * 1024
+    except OSError:  # it has ended since, or this is not Linux
+        pass
+    return 0
+
+
+# -- tables ------------------------------------------------------------------------------------
+
+
+def _print(found: dict[str, Found]) -> None:
+    print(f"\n### Scale: a manifest of {ROWS:,} rows\n")
+    columns = [*(f"{name}, s" for name in found), "aim, s", *(f"{name}, MB" for name in found)]
+    print(f"| what | {' | '.join(columns)} |")
+    print("|---|" + "---:|" * len(columns))
+    missed = [f"{name}: {what}" for name, of in found.items() for what in _missed(of)]
+    for what in next(iter(found.values())):
+        if what in ("spread", "claims"):
+            continue
+        _line(_TITLES.get(what, what), what, found)
+        for part, title in _PARTS.get(what, {}).items():
+            seconds = " | ".join(f"{of[what].said[part]:.2f}" for of in found.values())
+            print(f"| {title} | {seconds} | {'| ' * (len(found) + 1)}|")
+    print(f"\nThe aim for memory is {_MEMORY} MB. Missed: {'; '.join(missed) or 'none'}.\n")
+    print("| preflight | " + " | ".join(found) + " |")
+    print("|---|" + "---:|" * len(found))
+    speeds = (of["preflight"].said["items"] / of["preflight"].seconds for of in found.values())
+    print("| accessions a second | " + " | ".join(f"{speed:,.0f}" for speed in speeds) + " |")
+    for outcome in next(iter(found.values()))["preflight"].said["outcomes"]:
+        counts = (of["preflight"].said["outcomes"].get(outcome, 0) for of in found.values())
+        print(f"| {outcome} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+    print("\n| one accession, ms | " + " | ".join(found) + " |")
+    print("|---|" + "---:|" * len(found))
+    for what in next(iter(found.values()))["claims"].said["each"]:
+        each = (of["claims"].said["each"][what] for of in found.values())
+        print(f"| {what} | " + " | ".join(f"{1000 * seconds:.1f}" for seconds in each) + " |")
+
+
+def _line(title: str, what: str, found: dict[str, Found]) -> None:
+    aim = _aim(what)
+    seconds = (f"{of[what].seconds:.2f}" for of in found.values())
+    peaks = (f"{of[what].peak / 1e6:.0f}" for of in found.values())
+    shown = f"{aim:g}" if aim else ""
+    print(f"| {title} | {' | '.join([*seconds, shown, *peaks])} |")
+
+
+_TITLES = {
+    "load": "load the manifest",
+    "dry run under another name": "dry run of it under another name",
+    "register": "register its partitions with Dagster",
+    **{f"listing: {name}": f"list {title}" for name, title in LISTINGS.items()},
+    **{
+        words: f"`locutus {words}`, from start to end"
+        for words in ("status", "status --list", "status --list --status failed", "show")
+    },
+    "preflight": "preflight of all, writing its CSV",
+}
+_PARTS = {"register": {"again": "register them again", "listing": "list Dagster's partitions"}}
+
+
+def _aim(what: str) -> float | None:
+    """Seconds that a step is to take at most."""
+    if what == "load":
+        return _LOAD
+    listed = what.startswith(("listing: ", "status")) or what == "show"
+    return _LISTING if listed else None
+
+
+def _missed(found: Found) -> list[str]:
+    """The steps that took longer or more memory than they should."""
+    return [
+        what
+        for what, one in found.items()
+        if what != "spread"
+        and (one.peak > _MEMORY * 10**6 or one.seconds > (_aim(what) or one.seconds))
+    ]

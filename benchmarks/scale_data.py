@@ -248,9 +248,7 @@ class _Made:
             "delivered_at": self._at(index),
         }
 
-    def _artifacts(
-        self, index: int, item: WorkItem, study: FoundStudy
-    ) -> Iterator[dict[str, Any]]:
+    def _artifacts(self, index: int, item: WorkItem, study: FoundStudy) -> Iterator[dict[str, Any]]:
         for kind in ("raw", "deidentified"):
             yield {
                 "accession_id": item.accession_id,
@@ -324,4 +322,3 @@ def _analysed(ledger: Ledger) -> None:
         if session.get_bind().dialect.name == "postgresql":
             for table in Accession.metadata.sorted_tables:
                 session.connection().exec_driver_sql(f'ANALYZE "{table.name}"')
-

@@ -17,11 +17,20 @@ from typing import Annotated
 import typer
 
 from locutus_dagster import __version__
-from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, out
+from locutus_dagster.cli.console import err, errors_for_people, out
 from locutus_dagster.cli.deid import deid_command
 from locutus_dagster.cli.keys import keys_app
+from locutus_dagster.cli.loading import load_manifest_command
+from locutus_dagster.cli.pause import pause_command, resume_command
+from locutus_dagster.cli.preflight import preflight_command
+from locutus_dagster.cli.recall import recall_command
 from locutus_dagster.cli.report import report_command
+from locutus_dagster.cli.resolve import resolve_command
 from locutus_dagster.cli.run import run_command
+from locutus_dagster.cli.show import show_command
+from locutus_dagster.cli.split import split_command
+from locutus_dagster.cli.status import status_command
+from locutus_dagster.cli.sweep import sweep_command
 
 __all__ = ["app"]
 
@@ -48,54 +57,18 @@ def _main(
         raise typer.Exit
 
 
-@app.command("load-manifest")
-def load_manifest_command(
-    file: Annotated[Path, typer.Argument(help="The manifest, a CSV file.")],
-    workspace: Workspace = "default",
-    name: Annotated[
-        str | None,
-        typer.Option(help="Its name, the first part of partition keys. Default: the file's name."),
-    ] = None,
-) -> None:
-    """Load a manifest into the ledger, once; the file is not needed again."""
-    with errors_for_people():
-        from locutus_dagster.defs.instance import open_instance
-        from locutus_dagster.defs.partitions import register_partitions
-        from locutus_dagster.ledger import Ledger
-        from locutus_dagster.manifests import load_manifest
-        from locutus_dagster.settings import load_settings
-
-        settings = load_settings()
-        settings.workspace(workspace)
-        ledger = Ledger.open(settings.ledger_address)
-        report = load_manifest(ledger, file, workspace=workspace, name=name)
-        with open_instance(settings) as instance:
-            register_partitions(instance, workspace, report.partition_keys)
-        for row in report.rejected:
-            where = f"{report.file_name}, line {row.line}"
-            column = f", column {row.column}" if row.column else ""
-            err.print(f"[red]{escape(where + column)}[/red]: {escape(row.reason)}", soft_wrap=True)
-        done = "loaded" if report.new else "was loaded before; nothing changed"
-        out.print(
-            f"Manifest [bold]{report.manifest}[/bold] {done}: {report.rows} rows, "
-            f"{len(report.partition_keys)} accepted, {len(report.rejected)} rejected"
-            + (f", {report.shared} shared with other manifests" if report.shared else "")
-            + ".",
-            highlight=False,
-        )
-        if report.partition_keys:
-            out.print(
-                f"Next: [bold]locutus run {report.manifest}[/bold], or backfill the partitions "
-                f"[bold]{report.manifest}~…[/bold] in the UI ([bold]locutus ui[/bold]).",
-                highlight=False,
-                soft_wrap=True,
-            )
-        if report.rejected:
-            raise typer.Exit(FAILED)
-
-
+app.command("load-manifest")(load_manifest_command)
+app.command("preflight")(preflight_command)
 app.command("run")(run_command)
+app.command("status")(status_command)
+app.command("show")(show_command)
 app.command("report")(report_command)
+app.command("resolve")(resolve_command)
+app.command("recall")(recall_command)
+app.command("pause")(pause_command)
+app.command("resume")(resume_command)
+app.command("sweep")(sweep_command)
+app.command("split")(split_command)
 
 
 @app.command("ui")

@@ -6,7 +6,7 @@ What belongs here: the command's options. What does not: the run (`running.py`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,13 @@ from locutus_dagster.cli.console import err, errors_for_people, out
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import Reprocess, Sweep
 
+if TYPE_CHECKING:
+    from locutus_dagster.ledger.selection import Selection
+    from locutus_dagster.settings import Settings
+
 __all__ = ["run_command"]
+
+_LINES_NAMED = 10
 
 
 def run_command(
@@ -113,6 +119,7 @@ def run_command(
                 "Nothing was selected.",
                 "Name a manifest, give a filter such as --status unfinished, or say --all.",
             )
+        _check(settings, workspace, chosen)
         asked: dict[str, Any] = {
             "reprocess": reprocess.value if reprocess else None,
             "withdraw": withdraw,
@@ -145,3 +152,28 @@ def run_command(
             settings.run.force_success if force_success is None else force_success,
         )
         raise typer.Exit(run_and_show(settings, workspace, request, out, err))
+
+
+def _check(settings: Settings, workspace: str, chosen: Selection) -> None:
+    """Refuse names that the workspace does not know, and count numbers that it does not.
+
+    Raises:
+        LocutusError: a manifest or a subject is unknown.
+    """
+    from locutus_dagster.ledger import Ledger
+    from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
+
+    ledger = Ledger.open_existing(settings.ledger_address)
+    try:
+        check_names(ledger, workspace, chosen)
+        lines = unknown_accessions(ledger, workspace, chosen)
+    finally:
+        ledger.close()
+    if lines:
+        some = ", ".join(map(str, lines[:_LINES_NAMED])) + (" …" if lines[_LINES_NAMED:] else "")
+        err.print(
+            f"[yellow]{len(lines)} of the file's accessions are in no manifest of workspace "
+            f"'{workspace}'[/yellow] (lines {some}); they are left out.",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -18,7 +18,10 @@ from locutus_dagster.defs.io_managers import (
     TargetIOManager,
 )
 from locutus_dagster.defs.names import INTERIM, SUMMARY, TARGET, chain_keys, io_keys, scoped
+from locutus_dagster.defs.pause import pause_check
+from locutus_dagster.defs.preflight import preflight_asset
 from locutus_dagster.defs.resources import EngineResource
+from locutus_dagster.defs.sweeper import sweeper_defs
 from locutus_dagster.settings import Settings, load_settings
 
 __all__ = ["build_defs"]
@@ -39,6 +42,7 @@ def build_defs(
     engine = overrides.pop("engine", None) or EngineResource()
     merged = dg.Definitions.merge(
         dg.Definitions(resources={"engine": engine, **overrides}, executor=dg.in_process_executor),
+        sweeper_defs(),
         *(_workspace_defs(name, settings, engine) for name in sorted(settings.workspaces)),
     )
     dg.Definitions.validate_loadable(merged)
@@ -55,7 +59,8 @@ def _workspace_defs(workspace: str, settings: Settings, engine: EngineResource) 
         "Configure the step with `file` (a manifest to load) or `manifest` (one loaded before).",
     )
     return dg.Definitions(
-        assets=[chain_asset(workspace, settings)],
+        assets=[chain_asset(workspace, settings), preflight_asset(workspace, settings)],
+        asset_checks=[pause_check(workspace)],
         jobs=[process_manifest],
         resources={
             io[INTERIM]: InterimZipIOManager(engine, workspace),

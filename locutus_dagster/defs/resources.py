@@ -37,6 +37,11 @@ class EngineResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The workspace's parts, for reading what has been made; the caller closes them."""
         return factory_named(self.parts_factory)(self.settings(), workspace)
 
-    def ledger(self) -> Ledger:
-        """The ledger, opened; the caller closes it."""
-        return Ledger.open(self.settings().ledger_address)
+    def ledger(self, *, look_only: bool = False) -> Ledger:
+        """The ledger, opened; the caller closes it.
+
+        Args:
+            look_only: open what is there, and neither create nor migrate it.
+        """
+        address = self.settings().ledger_address
+        return Ledger.open_existing(address) if look_only else Ledger.open(address)

@@ -19,12 +19,14 @@ import dagster as dg
 from locutus_dagster.defs.chain_config import ChainConfig
 from locutus_dagster.defs.names import CHANGED, GATE, PAUSED, chain_keys
 from locutus_dagster.defs.partitions import register_partitions
+from locutus_dagster.defs.pause import report_pause
 from locutus_dagster.defs.plans import plan, withdraw_plan
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.manifests import load_manifest
 from locutus_dagster.pipeline.batch import Batch
+from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import (
     Artifact,
@@ -35,8 +37,10 @@ from locutus_dagster.pipeline.outcomes import (
     PhaseDone,
     Result,
 )
+from locutus_dagster.pipeline.parts import factory_named
 from locutus_dagster.pipeline.passes import run_passes
 from locutus_dagster.pipeline.picking import picked_up
+from locutus_dagster.pipeline.preflight import preflight
 from locutus_dagster.pipeline.workspace_secret import keep_it
 
 __all__ = ["ChainStep"]
@@ -62,12 +66,18 @@ class ChainStep:
         }
         self.ended: dict[str, Finished] = {}
         self.rejected = 0  # rows of the manifest that this run loaded
+        self.dry = False
 
     def run(self, config: ChainConfig) -> Iterator[Any]:
         """Process what is asked for; events as they happen, a `Failure` at the end if need be."""
         batch = self.engine.batch(self.workspace, self.context.run.run_id)
         batch.options = config.options(batch.settings)
+        said = "dry_run" in config.given()
+        self.dry = config.dry_run if said else batch.settings.run.dry_run
         partition_keys = self._partition_keys(config, batch.options)
+        if self.dry:
+            self._say_what_would_happen(partition_keys, batch)
+            return
         if batch.settings.keep_interim_files:
             self.context.log.warning(
                 "LOCUTUS_KEEP_INTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "
@@ -93,9 +103,9 @@ class ChainStep:
         selected: list[str] | None = None
         if self.context.has_partition_key or self.context.has_partition_key_range:
             selected = list(self.context.partition_keys)
-        ledger = self.engine.ledger()
+        ledger = self.engine.ledger(look_only=self.dry)
         try:
-            keys = self._asked_for(config, selected, ledger)
+            keys = self._asked_for(config, options, selected, ledger)
             more = picked_up(ledger, self.workspace, keys, options.sweep)
         finally:
             ledger.close()
@@ -105,12 +115,27 @@ class ChainStep:
         return keys + more
 
     def _asked_for(
-        self, config: ChainConfig, selected: list[str] | None, ledger: Ledger
+        self,
+        config: ChainConfig,
+        options: RunOptions,
+        selected: list[str] | None,
+        ledger: Ledger,
     ) -> list[str]:
         name = config.manifest
+        if config.file is not None and self.dry:
+            raise LocutusError(
+                "A dry run loads no manifest.",
+                "Judge the file with 'locutus load-manifest --dry-run', or name one that has been "
+                "loaded ('manifest').",
+            )
         if config.file is not None:
-            name = self._load(config, ledger)
+            name = self._load(config, ledger, options)
         filters = config.selection(name)
+        check_names(ledger, self.workspace, filters)
+        if lines := unknown_accessions(ledger, self.workspace, filters):
+            self.context.log.warning(
+                "%d of the file's accessions are in no manifest of the workspace", len(lines)
+            )
         if selected is not None:
             if filters.everything:
                 return selected
@@ -122,17 +147,26 @@ class ChainStep:
                 "Choose partitions, or name a manifest or a filter in the step's configuration "
                 "('file', 'manifest', 'status' …).",
             )
-        keys = [item.partition_key for item in ledger.select(self.workspace, filters)]
-        if not keys and name is not None and name not in ledger.manifest_names(self.workspace):
-            raise LocutusError(
-                f"Workspace '{self.workspace}' has no manifest named '{name}'.",
-                "Load it with 'locutus load-manifest'.",
-            )
-        return keys
+        return [item.partition_key for item in ledger.select(self.workspace, filters)]
 
-    def _load(self, config: ChainConfig, ledger: Ledger) -> str:
+    def _say_what_would_happen(self, partition_keys: list[str], batch: Batch) -> None:
+        """Log what a run would do about each accession; nothing is changed but Dagster's log."""
+        parts = factory_named(batch.parts_factory)(batch.settings, self.workspace, look_only=True)
+        try:
+            items = parts.ledger.work_items(self.workspace, partition_keys)
+            for seen in preflight(items, parts, batch.options or RunOptions()):
+                self.context.log.info("%s would: %s", seen.partition_key, seen.words)
+        finally:
+            parts.close()
+        withdraw_plan(self.context, self.keys.values(), partition_keys)
+
+    def _load(self, config: ChainConfig, ledger: Ledger, options: RunOptions) -> str:
         report = load_manifest(
-            ledger, Path(config.file or ""), workspace=self.workspace, name=config.name
+            ledger,
+            Path(config.file or ""),
+            workspace=self.workspace,
+            name=config.name,
+            allow_duplicates=options.allow_processing_of_duplicates,
         )
         register_partitions(self.context.instance, self.workspace, report.partition_keys)
         self.rejected = len(report.rejected)
@@ -203,6 +237,14 @@ class ChainStep:
         elif end.result in _AS_BEFORE:
             self.context.log.warning("%s %s: %s", end.partition_key, end.result.value, end.reason)
 
+    def _show_pause(self) -> None:
+        """Say it beside the assets once more, where materializations have covered it."""
+        ledger = self.engine.ledger()
+        try:
+            report_pause(self.context.instance, [self.workspace], ledger.pauses())
+        finally:
+            ledger.close()
+
     def _conclude(self, batch: Batch, partition_keys: list[str]) -> None:
         by_result = {
             result: [key for key, end in self.ended.items() if end.result is result]
@@ -216,6 +258,7 @@ class ChainStep:
         as_before = [key for result in _AS_BEFORE for key in by_result[result]]
         if batch.paused:
             as_before += [key for key in missed if key not in self.ended]
+            self._show_pause()
         withdraw_plan(self.context, self.keys.values(), as_before)
         message = f"{len(failed)} of {len(partition_keys)} accessions failed"
         if missed:

@@ -121,6 +121,10 @@ def _table(swept: list[Swept]) -> dg.TableMetadataValue:
     if len(swept) > _FILES_TOLD:
         rest = swept[_FILES_TOLD:]
         size = sum(one.size for one in rest)
-        last: dict[str, str | int] = {"path": f"and {len(rest)} more", "bytes": size, "why": "cut off here"}
+        last: dict[str, str | int] = {
+            "path": f"and {len(rest)} more",
+            "bytes": size,
+            "why": "cut off here",
+        }
         records.append(dg.TableRecord({**last}))
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))

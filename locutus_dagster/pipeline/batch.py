@@ -30,6 +30,7 @@ from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import Finished, Outcome, Result
 from locutus_dagster.pipeline.parts import DEFAULT_FACTORY, Parts, factory_named
 from locutus_dagster.pipeline.queueing import PauseSwitch, Queue
+from locutus_dagster.pipeline.sweeping import sweep_finished
 from locutus_dagster.pipeline.worker import DONE
 from locutus_dagster.settings import Settings
 
@@ -81,7 +82,7 @@ class Batch:
         try:
             parts.ledger.work_items(self.workspace, partition_keys)
             parts.check()
-            self._sweep(parts)
+            sweep_finished(parts)
             queue = Queue(partition_keys, PauseSwitch(parts.ledger))
             if self.settings.workers == 0:
                 yield from self._inline(parts, queue)
@@ -188,17 +189,6 @@ class Batch:
             if not self.settings.keep_interim_files:
                 room.raw_zip.unlink(missing_ok=True)
                 parts.ledger.record_deleted(item.accession_id, RAW)
-
-    def _sweep(self, parts: Parts) -> None:
-        """Remove what earlier, crashed runs left of accessions that have been delivered since."""
-        if self.settings.keep_interim_files:
-            return
-        for identity in parts.interim.accessions(self.workspace):
-            if parts.ledger.state_of(identity) is State.DELIVERED:
-                with parts.interim.claim(self.workspace, identity) as room:
-                    for path in (room.raw_zip, room.deidentified_zip):
-                        path.unlink(missing_ok=True)
-                    room.discard_parts()
 
 
 def _busy(workers: list[_Worker]) -> int:

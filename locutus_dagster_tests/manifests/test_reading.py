@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from locutus_dagster.ledger.resolutions import ResolveCommand
 from locutus_dagster.manifests import MANIFEST_COLUMNS, ManifestError, ManifestFile, read_manifest
+from locutus_dagster.manifests.reading import RESOLVER_VERSION_COLUMN
 from locutus_dagster_tests.manifests.files import GOOD_ROW, HEADER, row, write
 
 VERSION = MANIFEST_COLUMNS[-1]
@@ -110,6 +112,15 @@ def test_further_columns_of_one_name_both_keep_their_values(tmp_path: Path) -> N
     assert sorted(found.extra.values()) == ["first", "second"]
 
 
+def test_no_cell_is_lost_however_columns_are_named(tmp_path: Path) -> None:
+    names = ["Note", "Note column 10", "Note", "column 11", "", "column 14"]
+    header = ",".join([HEADER, *names])
+    (found,) = read(tmp_path, f"{GOOD_ROW},a,b,c,d,e,f", header=header).rows
+    assert sorted(found.extra.values()) == list("abcdef")
+    (rejected,) = read(tmp_path, f"{GOOD_ROW},a,b,c,d,e,f,g", header=header).rejected
+    assert sorted(rejected.values.values())[-7:] == list("abcdefg")
+
+
 def test_every_fault_of_a_header_is_told_at_once_with_file_and_line(tmp_path: Path) -> None:
     header = "SUBJECT_ID,subject_id,IMAGING_TYPE,locutus_manifest_ver:of.tomorrow"
     message = header_error(tmp_path, header, before=["# about"])
@@ -184,7 +195,8 @@ BAD_ROWS = {
     "not UTF-8": (row(position="K\udcf6pf"), "ANATOMICAL_POSITION", "not UTF-8 text"),
     "an unclosed quote": (row(position='"HEAD'), "", "quote"),
     "text after a quote": (row(position='"HEAD"x'), "", "quote"),
-    "a duplicate": (row(subject="S9", accession="GOOD-1"), "ACCESSION_NUM", "line 2"),
+    "two accessions": (row(accession="ACC1;ACC2"), "ACCESSION_NUM", "its own row"),
+    "two quoted accessions": (row(accession='"ACC1,ACC2"'), "ACCESSION_NUM", "its own row"),
 }
 
 
@@ -228,10 +240,20 @@ def test_an_unclosed_quote_spoils_its_own_line_only(tmp_path: Path) -> None:
     assert manifest.rejected[0].values == {"line": rows[1]}
 
 
-def test_the_first_of_two_rows_with_one_accession_stays(tmp_path: Path) -> None:
+def test_a_row_with_the_accession_of_an_earlier_one_is_a_duplicate_of_the_first(
+    tmp_path: Path,
+) -> None:
     manifest = read(tmp_path, row(subject="FIRST"), row(subject="SECOND"), row(subject="THIRD"))
     assert [found.subject_id for found in manifest.rows] == ["FIRST"]
-    assert [found.reason for found in manifest.rejected] == ["the same accession as in line 2"] * 2
+    assert [found.subject_id for found in manifest.duplicates] == ["SECOND", "THIRD"]
+    assert [found.duplicate_of for found in manifest.duplicates] == [1, 1]
+    assert manifest.rejected == ()
+
+
+def test_a_duplicate_that_is_no_acceptable_row_is_rejected(tmp_path: Path) -> None:
+    manifest = read(tmp_path, row(), row(age="old"), row())
+    assert [found.line for found in manifest.rejected] == [3]
+    assert [(found.line, found.duplicate_of) for found in manifest.duplicates] == [(4, 1)]
 
 
 def test_a_rejected_row_does_not_take_an_accession_from_a_good_one(tmp_path: Path) -> None:
@@ -255,6 +277,74 @@ def test_neither_reason_nor_representation_quotes_a_value(tmp_path: Path, case: 
             assert len(cell) < 4 or cell not in rejected.reason
         assert "SECRET" not in repr(rejected)
     assert "GOOD-1" not in repr(manifest)
+
+
+# -- RESOLVE_VIA -------------------------------------------------------------------------------
+
+RESOLVER_HEADER = HEADER.replace(VERSION, RESOLVER_VERSION_COLUMN)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("", ""),
+        ("  ", ""),
+        *((command.value, command.value) for command in ResolveCommand if "CHOOSE" not in command),
+        ("merge_AT_radiology", "MERGE_at_RADIOLOGY"),
+        (" consolidate_locally ", "CONSOLIDATE_LOCALLY"),
+        ("CHOOSE_LOCALLY:uuid=0a1B-2c", "CHOOSE_LOCALLY:uuid=0a1B-2c"),
+        ("choose_locally : UUID = 0a1B-2c", "CHOOSE_LOCALLY:uuid=0a1B-2c"),
+    ],
+)
+def test_a_command_is_kept_in_one_way_of_writing(tmp_path: Path, written: str, kept: str) -> None:
+    (found,) = read(tmp_path, f"{GOOD_ROW},{written}", header=f"{HEADER},resolve_via").rows
+    assert found.resolve_via == kept
+    assert found.extra == {}
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["MERGE", "CHOOSE_LOCALLY", "CHOOSE_LOCALLY:uuid=", "CHOOSE_LOCALLY:uuid=a b", "uuid=a", "-"],
+)
+def test_what_is_no_command_rejects_the_row_and_names_the_commands(
+    tmp_path: Path, written: str
+) -> None:
+    manifest = read(tmp_path, f"{GOOD_ROW},{written}", header=f"{HEADER},RESOLVE_VIA")
+    (rejected,) = manifest.rejected
+    assert rejected.column == "RESOLVE_VIA"
+    for command in ResolveCommand:
+        assert command.value in rejected.reason
+    assert rejected.values["RESOLVE_VIA"] == written
+
+
+def test_the_column_may_stand_anywhere_and_a_row_may_end_before_it(tmp_path: Path) -> None:
+    first = read(
+        tmp_path, f"RESEND_RADIOLOGY,{GOOD_ROW}", header=f"RESOLVE_VIA,{HEADER}", name="first.csv"
+    )
+    last = read(tmp_path, GOOD_ROW, header=f"{HEADER},RESOLVE_VIA", name="last.csv")
+    assert [found.resolve_via for found in first.rows] == ["RESEND_RADIOLOGY"]
+    assert [found.resolve_via for found in last.rows] == [""]
+
+
+def test_the_reference_s_manifest_for_its_resolver_is_read(tmp_path: Path) -> None:
+    manifest = read(
+        tmp_path, f"{GOOD_ROW},DELETE_SCAN_LOCALLY", header=f"{RESOLVER_HEADER},RESOLVE_VIA"
+    )
+    assert [found.resolve_via for found in manifest.rows] == ["DELETE_SCAN_LOCALLY"]
+    assert manifest.rows[0].accession_number == "ACC1"
+
+
+def test_a_header_has_one_version_only(tmp_path: Path) -> None:
+    message = header_error(tmp_path, f"{HEADER},{RESOLVER_VERSION_COLUMN}")
+    assert f"column 8 repeats {VERSION}" in message
+
+
+def test_the_study_that_a_command_names_is_not_shown(tmp_path: Path) -> None:
+    header = f"{HEADER},RESOLVE_VIA"
+    line = f"{GOOD_ROW},CHOOSE_LOCALLY:uuid=SECRET"
+    manifest = read(tmp_path, line, row() + ",SECRET", header=header)
+    assert "SECRET" not in repr(manifest)
+    assert "SECRET" not in manifest.rejected[0].reason
 
 
 # -- hostile files -----------------------------------------------------------------------------
@@ -290,7 +380,9 @@ def test_every_data_line_is_accounted_for_exactly_once(
     tmp_path: Path, lines: list[tuple[int, str]], newline: str, start: bytes
 ) -> None:
     manifest = read(tmp_path, *(text for _, text in lines), newline=newline, start=start)
-    judged = sorted([*manifest.rows, *manifest.rejected], key=lambda one: one.line)
+    judged = sorted(
+        [*manifest.rows, *manifest.duplicates, *manifest.rejected], key=lambda one: one.line
+    )
     expected = [line for line, (is_data, _) in enumerate(lines, start=2) if is_data]
     assert [one.line for one in judged] == expected
     assert [one.number for one in judged] == list(range(1, len(expected) + 1))
@@ -308,7 +400,7 @@ def test_random_bytes_are_read_or_refused_but_never_crash(
     except ManifestError:
         assert not with_header
         return
-    judged = [one.line for one in [*manifest.rows, *manifest.rejected]]
+    judged = [one.line for one in [*manifest.rows, *manifest.duplicates, *manifest.rejected]]
     assert len(set(judged)) == len(judged)
     for rejected in manifest.rejected:
         for text in (*rejected.values, *rejected.values.values()):
