@@ -22,7 +22,7 @@ from importlib import resources
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.scale_data import accession_number, write_manifest
 from benchmarks.scale_steps import LISTINGS, MANIFEST, WORKSPACE
@@ -40,11 +40,27 @@ _SHIPPED = Path(__file__).parents[1] / "dagster.postgres.yaml"
 
 @dataclass(frozen=True)
 class Taken:
-    """What a step took: seconds, bytes of anonymous memory at its peak, and what it said of it."""
+    """What a step took.
+
+    Attributes:
+        cpu: seconds of the whole process; they mean something on a busy machine, too.
+        peak: bytes of anonymous memory.
+        said: what else the step told of it.
+    """
 
     seconds: float
+    cpu: float
     peak: int
     said: dict[str, Any]
+
+
+class Watched(NamedTuple):
+    """A process that has ended well; see `Taken`."""
+
+    wall: float
+    cpu: float
+    peak: int
+    output: str
 
 
 Found = dict[str, Taken]
@@ -107,18 +123,17 @@ def _steps(environment: dict[str, str], manifest: Path) -> Found:
     """Each step, in an interpreter of its own, over one database."""
 
     def step(*arguments: str) -> Taken:
-        wall, peak, output = _watched(
-            (sys.executable, "-m", "benchmarks.scale_steps", *arguments), environment
-        )
-        said = json.loads(output.splitlines()[-1])
-        return Taken(said.pop("seconds"), peak, said)
+        run = _watched((sys.executable, "-m", "benchmarks.scale_steps", *arguments), environment)
+        said = json.loads(run.output.splitlines()[-1])
+        return Taken(said.pop("seconds"), run.cpu, run.peak, said)
 
     def command(*arguments: str) -> Taken:
         runs = [_watched((*_LOCUTUS, *arguments), environment) for _ in range(_COMMANDED)]
         return Taken(
-            median(wall for wall, _, _ in runs),
-            max(peak for _, peak, _ in runs),
-            {"lines": runs[0][2].count("\n")},
+            median(run.wall for run in runs),
+            median(run.cpu for run in runs),
+            max(run.peak for run in runs),
+            {"lines": runs[0].output.count("\n")},
         )
 
     found = {
@@ -140,24 +155,30 @@ def _steps(environment: dict[str, str], manifest: Path) -> Found:
     return found
 
 
-def _watched(command: Sequence[str], environment: dict[str, str]) -> tuple[float, int, str]:
-    """Wall seconds, peak of anonymous memory in bytes, and the output of a process.
+def _watched(command: Sequence[str], environment: dict[str, str]) -> Watched:
+    """Run a process to its end.
 
     It is watched from outside, every few milliseconds, so that it is not slowed down by it.
     """
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), _cpu()
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
         peak = 0
         while process.poll() is None:
             peak = max(peak, _anonymous(process.pid))
             time.sleep(0.004)
-        wall = time.perf_counter() - start
+        wall, cpu = time.perf_counter() - start, _cpu() - before
         out.seek(0)
         err.seek(0)
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed: no figure\n{err.read()[-2000:]}")
-        return wall, peak, out.read()
+        return Watched(wall, cpu, peak, out.read())
+
+
+def _cpu() -> float:
+    """CPU seconds of the processes that were waited for so far."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _anonymous(pid: int) -> int:

@@ -11,6 +11,7 @@ import random
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,8 @@ def spread(parts: Parts) -> None:
     items = parts.ledger.select(parts.workspace, Selection())
     made = _Made(parts, datetime.now(timezone.utc), timedelta(days=30) / len(items))
     changed = (
-        update(Accession.__table__)
-        .where(Accession.id == bindparam("which"))
+        update(_ACCESSIONS)
+        .where(_ACCESSIONS.c.id == bindparam("which"))
         .values({name: bindparam(f"new_{name}") for name in _STANDS})
     )
     for some in in_pieces(enumerate(items)):
@@ -152,6 +153,7 @@ def spread(parts: Parts) -> None:
     _analysed(parts.ledger)
 
 
+_ACCESSIONS: Table = Accession.__table__  # type: ignore[assignment]
 _STANDS = (
     "state",
     "phase",
@@ -285,7 +287,7 @@ class _Made:
             State.PENDING: (State.LOADED, State.PENDING, State.PENDING, State.PENDING),
             State.FAILED: (State.LOADED, State.PENDING, State.FAILED, State.FAILED),
         }.get(state, ())
-        for before, after in zip(way, way[1:], strict=False):
+        for before, after in pairwise(way):
             phase, reason = _FAILURES[index // 20 % len(_FAILURES)]
             failed = after is State.FAILED
             yield {

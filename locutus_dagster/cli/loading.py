@@ -84,32 +84,20 @@ def load_manifest_command(
 
 
 def _ledger(address: str, dry_run: bool) -> Ledger | None:
-    """The ledger; for a dry run as it is, neither made nor changed, and None if that cannot be."""
-    from sqlalchemy import inspect, text
+    """The ledger; for a dry run to look only, and None where there is none yet."""
     from sqlalchemy.engine import make_url
 
-    from locutus_dagster.ledger import Ledger
-    from locutus_dagster.ledger.migrations import HEAD
+    from locutus_dagster.ledger import Ledger, LedgerError
 
     if not dry_run:
         return Ledger.open(address)
     try:
+        return Ledger.open_existing(address)
+    except LedgerError:
         url = make_url(address)
-        ledger = Ledger(address)
-    except Exception:  # noqa: BLE001 - for the same reason it cannot be opened, which is told there
-        return Ledger.open(address)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        _tell("yellow", "There is no ledger yet", "the file is judged by itself")
-        return None
-    with ledger.session(reads_only=True) as session:
-        revision = None
-        if inspect(session.connection()).has_table("alembic_version"):
-            revision = session.scalar(text("SELECT version_num FROM alembic_version"))
-    if revision == HEAD:
-        return ledger
-    ledger.close()
-    found = "of another version of Locutus" if revision else "empty"
-    _tell("yellow", f"The ledger is {found}", "the file is judged by itself")
+        if url.get_backend_name() != "sqlite" or Path(url.database or "").exists():
+            raise
+    _tell("yellow", "There is no ledger yet", "the file is judged by itself")
     return None
 
 

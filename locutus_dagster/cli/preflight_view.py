@@ -41,7 +41,9 @@ class Lines:
         """Print one record."""
         if not self._begun:
             self._begun = True
-            self._print("bold", "partition", "accession", "would", "instances", "size", "")
+            self._print(
+                "bold", "partition", "accession", "what would happen", "instances", "size", ""
+            )
         attention = self._summary.attention_for(record)
         size = in_words(record.size) if record.works else ""
         instances = f"{record.instances:,}" if record.instances else ""
@@ -70,7 +72,7 @@ def show_totals(summary: PreflightSummary, around: Circumstances, out: Console) 
     """Print how many accessions would meet which fate, and how much there is to move."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("accessions", justify="right")
-    table.add_column("would")
+    table.add_column("what would happen")
     for would, count in summary.outcomes.most_common():
         table.add_row(f"{count:,}", would.value)
     table.add_row(f"[bold]{summary.items:,}[/bold]", "[bold]in all[/bold]")
@@ -92,7 +94,9 @@ def show_totals(summary: PreflightSummary, around: Circumstances, out: Console) 
         reasons = ", ".join(
             f"{count:,} {reason}" for reason, count in summary.withheld.most_common()
         )
-        facts.insert(1, f"Withheld for certain: {summary.instances_withheld:,} ({reasons}).")
+        facts.insert(
+            1, f"Certain to be withheld: {summary.instances_withheld:,} instances ({reasons})."
+        )
     out.print()
     for fact in facts:
         out.print(fact, markup=False, highlight=False, soft_wrap=True)

@@ -151,10 +151,10 @@ def _metadata(
         "bytes of scratch space for the largest": summary.largest,
         "totals": dg.MetadataValue.table(
             [
-                dg.TableRecord({"would": would.value, "accessions": count})
+                dg.TableRecord({"what would happen": would.value, "accessions": count})
                 for would, count in summary.outcomes.most_common()
             ]
-            or [dg.TableRecord({"would": "nothing", "accessions": 0})]
+            or [dg.TableRecord({"what would happen": "nothing", "accessions": 0})]
         ),
         "warnings": dg.MetadataValue.md("\n".join(f"- {one}" for one in warnings) or "None."),
     }
@@ -169,7 +169,7 @@ def _row(summary: PreflightSummary, record: Foreseen) -> dict[str, str | int | f
     return {
         "partition": record.partition_key,
         "subject": record.subject_id,
-        "would": record.words,
+        "what would happen": record.words,
         "instances": record.instances,
         "bytes": record.size,
         "withheld": record.instances_withheld,

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select, union
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.connection import LedgerConnection
 from locutus_dagster.ledger.reading import select_items
-from locutus_dagster.ledger.schema import Accession, Delivery, ManifestRow, Recall, Workspace, now
+from locutus_dagster.ledger.schema import Accession, ManifestRow, Recall, Workspace, now
 from locutus_dagster.ledger.work import WorkItem
 
 __all__ = ["RecallRecord", "Recalls", "recalled_subjects"]
@@ -104,18 +104,22 @@ class Recalls(LedgerConnection):
             return [_record(row) for row in session.scalars(statement)]
 
     def accessions_of_subject(self, workspace: str, subject_id: str) -> list[int]:
-        """Every accession that any row of a manifest names, or was delivered, for the subject."""
-        of_subject = (ManifestRow.workspace == workspace, ManifestRow.subject_id == subject_id)
-        named = select(ManifestRow.accession_id).where(
-            *of_subject, ManifestRow.accession_id.is_not(None)
-        )
-        delivered = (
-            select(Delivery.accession_id)
-            .join(ManifestRow, ManifestRow.id == Delivery.row_id)
-            .where(*of_subject)
+        """Every accession that any row of a manifest names for the subject.
+
+        What was delivered for the subject is among them: a delivery is made for a row, and rows
+        are never changed.
+        """
+        statement = (
+            select(ManifestRow.accession_id)
+            .where(
+                ManifestRow.workspace == workspace,
+                ManifestRow.subject_id == subject_id,
+                ManifestRow.accession_id.is_not(None),
+            )
+            .distinct()
         )
         with self.session(reads_only=True) as session:
-            return sorted(session.scalars(union(named, delivered)))
+            return sorted(identity for identity in session.scalars(statement) if identity)
 
     def items_naming(self, workspace: str, accession_ids: Sequence[int]) -> list[WorkItem]:
         """Every row with a partition that names one of these accessions, in their order."""

@@ -141,7 +141,7 @@ def compare(
         fresh = {row.number for row in accepted if not _is_settled(stored.get(row.number))}
         ids, elsewhere = _elsewhere(session, workspace, accepted, manifest_id, fresh)
         duplicates += elsewhere
-        duplicates.sort(key=lambda one: one.line)
+        duplicates.sort(key=lambda one: (one.line, one.kind))
     return Comparison(
         manifest_id,
         stored,

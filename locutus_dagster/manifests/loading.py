@@ -217,12 +217,9 @@ def _accession_ids(
 
 def _row_ids(session: Session, manifest_id: int, repeated: Sequence[Row]) -> dict[int, int]:
     """The ledger's ids of the rows that others repeat, by number."""
-    numbers = sorted({row.duplicate_of for row in repeated if row.duplicate_of is not None})
-    found: dict[int, int] = {}
-    for chunk in in_pieces(numbers):
-        statement = select(ManifestRow.row_number, ManifestRow.id).where(
-            ManifestRow.manifest_id == manifest_id,
-            ManifestRow.row_number.in_(among(session, chunk)),
-        )
-        found.update((number, identity) for number, identity in session.execute(statement))
-    return found
+    if not repeated:
+        return {}
+    rows = session.execute(
+        select(ManifestRow.row_number, ManifestRow.id).where(ManifestRow.manifest_id == manifest_id)
+    )
+    return {row.row_number: row.id for row in rows}

@@ -37,6 +37,7 @@ from locutus_dagster.settings import Settings
 __all__ = ["Batch", "BatchError"]
 
 
+_PHASE_AFTER = {State.EXTRACTED: Phase.TRANSFORM, State.DEIDENTIFIED: Phase.DELIVER}
 _LOOK_EVERY = 1.0  # seconds: how long a pause, or a claim that ends, may go unnoticed
 
 
@@ -158,26 +159,29 @@ class Batch:
                 f"A worker process ended before it could begin ({how}).",
                 "Look for the kernel's out-of-memory killer in the system log.",
             )
-        item = parts.ledger.work_items(self.workspace, [key])[0]
-        if worker.owner is not None:
-            parts.ledger.release(item.accession_id, worker.owner)
-        if item.state is State.DELIVERED:  # it died after its last commit
-            yield from process_accession(key, parts, self.options, run_id=self.run_id)
-            return
-        reason = (
-            f"The worker process died ({how}). Look for the kernel's out-of-memory killer in the "
-            "system log, then run the accession again."
-        )
         self._forget_identified(parts, worker)
-        phase = {State.EXTRACTED: Phase.TRANSFORM, State.DEIDENTIFIED: Phase.DELIVER}
-        parts.ledger.record_state(
-            item.accession_id,
-            State.FAILED,
-            phase=phase.get(item.state, Phase.EXTRACT),
-            reason=reason,
-            by=Attempt(self.run_id, row_id=item.row_id),
-        )
-        yield Finished(key, Result.FAILED, reason)
+        item = parts.ledger.work_items(self.workspace, [key])[0]
+        with parts.claimant.hold(item.accession_id) as held:
+            item = parts.ledger.work_items(self.workspace, [key])[0]
+            if not held:
+                yield Finished(key, Result.BUSY)  # another run was quicker to take it over
+                return
+            if item.state not in (State.DELIVERED, State.RECALLED):
+                reason = (
+                    f"The worker process died ({how}). Look for the kernel's out-of-memory killer "
+                    "in the system log, then run the accession again."
+                )
+                parts.ledger.record_state(
+                    item.accession_id,
+                    State.FAILED,
+                    phase=_PHASE_AFTER.get(item.state, Phase.EXTRACT),
+                    reason=reason,
+                    by=Attempt(self.run_id, parts.claimant.owner, row_id=item.row_id),
+                )
+                yield Finished(key, Result.FAILED, reason)
+                return
+        # It died after its last commit: what is left is to say so.
+        yield from process_accession(key, parts, self.options, run_id=self.run_id)
 
     def _forget_identified(self, parts: Parts, worker: _Worker) -> None:
         """Remove what a worker that is no more has left of an accession's identified files."""

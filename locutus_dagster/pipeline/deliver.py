@@ -7,13 +7,14 @@ not: how a target stores (`targets/`).
 from __future__ import annotations
 
 from locutus_dagster.interim import Room
+from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
 from locutus_dagster.ledger.work import ArtifactRecord, Attempt, DeliveryRecord, WorkItem
 from locutus_dagster.pipeline.extract import RAW
 from locutus_dagster.pipeline.fingerprints import delivered_subject, delivery_made_from
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
-from locutus_dagster.pipeline.unrecorded import withdraw_unrecorded
+from locutus_dagster.pipeline.unrecorded import take_back, withdraw_unrecorded
 from locutus_dagster.targets import TargetError, delivery_key
 
 __all__ = ["SUPERSEDED", "deliver", "key_of"]
@@ -87,12 +88,18 @@ def deliver(
         made_from=made_from,
         row_id=item.row_id,
     )
-    parts.ledger.record_delivered(
-        item.accession_id,
-        record,
-        spent=() if parts.settings.keep_interim_files else (RAW, DEIDENTIFIED),
-        withdraw=SUPERSEDED if withdraw else "",
-        by=by,
-    )
+    try:
+        parts.ledger.record_delivered(
+            item.accession_id,
+            record,
+            spent=() if parts.settings.keep_interim_files else (RAW, DEIDENTIFIED),
+            withdraw=SUPERSEDED if withdraw else "",
+            by=by,
+        )
+    except ClaimLostError:
+        # Slept through its lease before the put, perhaps: whoever took the accession over, or
+        # recalled it, has looked at this place before anything lay there.
+        take_back(item.accession_id, record.uri, parts)
+        raise
     parts.checkpoint("deliver:recorded")
     return record

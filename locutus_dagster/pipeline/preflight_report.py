@@ -29,6 +29,7 @@ __all__ = [
 
 _LINES_NAMED = 10
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_SAID_BY_ATTENTION = frozenset({Would.PENDING, Would.AMBIGUOUS})
 _WORTH_A_LINE = frozenset({Would.CHANGED, Would.LEAVE, Would.REFUSE, Would.WAITING})
 
 
@@ -165,7 +166,7 @@ class PreflightSummary:
     def notes_on(self, record: Foreseen) -> list[str]:
         """All there is to say of one record beside what would happen, attention first."""
         found = list(self.attention_for(record))
-        if record.why and record.why not in found:
+        if record.why and record.why not in found and record.would not in _SAID_BY_ATTENTION:
             found.append(record.why)
         found += [f"{count:,} withheld: {reason}" for reason, count in record.withheld]
         found += [f"interim files on host {host}" for host in record.elsewhere]

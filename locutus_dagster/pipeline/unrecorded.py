@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from locutus_dagster.pipeline.withdrawing import Withdrawing
 
-__all__ = ["withdraw_unrecorded"]
+__all__ = ["take_back", "withdraw_unrecorded"]
 
 
 def withdraw_unrecorded(accession_id: int, parts: Withdrawing, *, besides: str = "") -> None:
@@ -29,3 +29,19 @@ def withdraw_unrecorded(accession_id: int, parts: Withdrawing, *, besides: str =
         if not parts.ledger.recorded_at(target, uri):
             parts.target.withdraw(uri)
         parts.ledger.forget_announced(accession_id, target, uri)
+
+
+def take_back(accession_id: int, uri: str, parts: Withdrawing) -> None:
+    """Remove what was put at `uri` by a worker that has lost its claim in the meantime.
+
+    It is left where a row speaks of it, or where the worker that has the accession now is about
+    to deliver to the same place.
+
+    Raises:
+        TargetError: it could not be removed.
+    """
+    target = parts.target.name
+    if parts.ledger.recorded_at(target, uri):
+        return
+    if (target, uri) not in parts.ledger.announced(accession_id):
+        parts.target.withdraw(uri)

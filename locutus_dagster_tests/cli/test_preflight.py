@@ -24,7 +24,7 @@ from locutus_dagster.ledger.selection import Selection
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.settings import load_settings
 from locutus_dagster_tests.parts.photograph import photograph
-from locutus_dagster_tests.pipeline.small_world import SmallWorld, tiny_instance
+from locutus_dagster_tests.pipeline.small_world import SmallWorld
 
 app = typer.Typer()
 app.command("preflight")(preflight_command)
@@ -377,10 +377,3 @@ def test_the_command_starts_without_the_orchestrator(site: Site) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_a_pacs_of_files_is_read_as_it_lies(site: Site) -> None:
-    site.put("ACC1")
-    (site.pacs / "loose.dcm").write_bytes(tiny_instance("ACC9", "one", 1))
-    site.load("ACC9")
-    assert preflight("m1").exit_code == 0

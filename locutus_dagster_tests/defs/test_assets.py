@@ -53,6 +53,11 @@ def _statuses(home: Home, artifact: Artifact) -> dict[str, set[str]]:
     return by_status
 
 
+def _gates(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    """What the gate said of each partition."""
+    return [e for e in result.get_asset_check_evaluations() if e.check_name == GATE]
+
+
 def _assert_exact(home: Home, keys: list[str]) -> None:
     missing = home.item(home.pacs.missing_accession).partition_key
     blocked = home.item(home.pacs.residue_accession or "").partition_key
@@ -106,9 +111,9 @@ def test_the_gate_is_a_check_of_each_partition(home: Home) -> None:
 
     missing = home.item(home.pacs.missing_accession).partition_key
     blocked = home.item(home.pacs.residue_accession or "").partition_key
-    passed = {e.partition: e.passed for e in result.get_asset_check_evaluations()}
+    passed = {e.partition: e.passed for e in _gates(result)}
     assert passed == {key: key != blocked for key in keys if key != missing}
-    (failing,) = [e for e in result.get_asset_check_evaluations() if not e.passed]
+    (failing,) = [e for e in _gates(result) if not e.passed]
     assert failing.check_name == GATE
     assert failing.severity is dg.AssetCheckSeverity.ERROR
     assert failing.metadata["places"].value == "(0018,1020)"
@@ -123,7 +128,7 @@ def test_the_gate_warns_where_the_rest_of_a_study_is_delivered(home: Home) -> No
         result = _run_range(home, [key])
 
     assert result.success
-    (check,) = result.get_asset_check_evaluations()
+    (check,) = _gates(result)
     assert (check.check_name, check.partition, check.passed) == (GATE, key, False)
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert check.metadata["instances withheld for residue"].value == 1

@@ -25,7 +25,7 @@ from locutus_dagster_tests.ledger.rows import (
 )
 
 LEASE = 60.0
-SHORT = 0.05
+SHORT = 0.02
 MINE, THEIRS = Attempt("run-1", owner="mine"), Attempt("run-2", owner="theirs")
 
 

@@ -204,7 +204,7 @@ STEPS = st.tuples(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=st.lists(STEPS, max_size=16))
 def test_whatever_is_asked_only_legal_changes_happen_and_the_history_adds_up(

@@ -45,6 +45,18 @@ def doomed(database_url: str) -> Iterator[Ledger]:
     ledger.close()
 
 
+@pytest.fixture
+def known(ledger: Ledger) -> Ledger:
+    """A ledger that knows one accession."""
+    add_items(ledger, SECRET, name="first")
+    return ledger
+
+
+@pytest.fixture
+def item(known: Ledger) -> WorkItem:
+    return known.manifest_items("ws", "first")[0]
+
+
 def told(error: BaseException) -> str:
     """All that a log could show of an exception."""
     return str(error) + repr(error) + "".join(traceback.format_exception(error))
@@ -82,25 +94,25 @@ def test_a_question_with_an_accession_number_does_not_quote_it(doomed: Ledger) -
     assert SECRET not in told(failure.value)
 
 
-def test_a_value_that_the_database_refuses_does_not_quote_the_row(doomed: Ledger) -> None:
-    (item,) = doomed.manifest_items("ws", "first")
+def test_a_value_that_the_database_refuses_does_not_quote_the_row(known: Ledger) -> None:
+    (item,) = known.manifest_items("ws", "first")
     with pytest.raises(LedgerError) as failure:
-        doomed.record_state(item.accession_id, State.PENDING, reason=None)  # type: ignore[arg-type]
+        known.record_state(item.accession_id, State.PENDING, reason=None)  # type: ignore[arg-type]
     assert SECRET not in told(failure.value)
 
 
-def test_a_second_row_for_one_accession_does_not_quote_it(doomed: Ledger) -> None:
+def test_a_second_row_for_one_accession_does_not_quote_it(known: Ledger) -> None:
     values = {"workspace": "ws", "accession_number": SECRET, "state": "loaded"}
-    with pytest.raises(LedgerError) as failure, doomed.session() as session:
+    with pytest.raises(LedgerError) as failure, known.session() as session:
         session.execute(insert(Accession).values(**values))
     assert SECRET not in told(failure.value)
 
 
 def test_a_value_that_does_not_even_reach_the_database_does_not_quote_the_others(
-    doomed: Ledger,
+    known: Ledger,
 ) -> None:
     values = {"workspace": "ws", "accession_number": SECRET, "state": "loaded", "updated_at": "?"}
-    with pytest.raises((LedgerError, StatementError)) as failure, doomed.session() as session:
+    with pytest.raises((LedgerError, StatementError)) as failure, known.session() as session:
         session.execute(insert(Accession), [values])
     assert SECRET not in told(failure.value)
 
@@ -138,11 +150,6 @@ def test_a_server_that_ends_in_the_middle_is_an_error_that_quotes_nothing_and_is
     ledger.record_state(item.accession_id, State.PENDING)
     assert ledger.state_of(item.accession_id) is State.PENDING
     ledger.close()
-
-
-@pytest.fixture
-def item(doomed: Ledger) -> WorkItem:
-    return doomed.manifest_items("ws", "first")[0]
 
 
 URI = f"file:///share/{SECRET}.zip"
@@ -201,7 +208,8 @@ CALLS: dict[str, tuple[str, Call]] = {
 }
 
 
-def test_whatever_is_asked_of_a_broken_ledger_is_not_quoted(doomed: Ledger, item: WorkItem) -> None:
+def test_whatever_is_asked_of_a_broken_ledger_is_not_quoted(doomed: Ledger) -> None:
+    (item,) = doomed.manifest_items("ws", "first")
     for name, (table, ask) in CALLS.items():
         rename(doomed, table, "gone")
         with pytest.raises(LedgerError) as failure:
@@ -212,34 +220,34 @@ def test_whatever_is_asked_of_a_broken_ledger_is_not_quoted(doomed: Ledger, item
 
 
 def test_a_change_that_the_table_does_not_allow_quotes_nothing(
-    doomed: Ledger, item: WorkItem
+    known: Ledger, item: WorkItem
 ) -> None:
     by = Attempt(run_id=SECRET, label=SECRET)
     with pytest.raises(IllegalTransitionError) as failure:
-        doomed.record_delivered(item.accession_id, delivery(uri=URI), by=by)
+        known.record_delivered(item.accession_id, delivery(uri=URI), by=by)
     assert SECRET not in told(failure.value)
 
 
-def test_a_change_by_who_has_lost_the_claim_quotes_nothing(doomed: Ledger, item: WorkItem) -> None:
+def test_a_change_by_who_has_lost_the_claim_quotes_nothing(known: Ledger, item: WorkItem) -> None:
     by = Attempt(run_id=SECRET, owner=SECRET, label=SECRET)
     with pytest.raises(ClaimLostError) as failure:
-        doomed.request_reprocessing(item.accession_id, SECRET, retire=True, by=by)
+        known.request_reprocessing(item.accession_id, SECRET, retire=True, by=by)
     assert SECRET not in told(failure.value)
 
 
-def test_a_place_that_is_taken_is_not_quoted(doomed: Ledger, item: WorkItem) -> None:
-    (other,) = add_items(doomed, f"{SECRET}-2")
+def test_a_place_that_is_taken_is_not_quoted(known: Ledger, item: WorkItem) -> None:
+    (other,) = add_items(known, f"{SECRET}-2")
     for each in (item, other):
-        extract(doomed, each)
-        deidentify(doomed, each, CT)
-    hand_over(doomed, item, uri=URI)
+        extract(known, each)
+        deidentify(known, each, CT)
+    hand_over(known, item, uri=URI)
     with pytest.raises(LedgerError) as failure:
-        hand_over(doomed, other, uri=URI)
+        hand_over(known, other, uri=URI)
     assert SECRET not in told(failure.value)
 
 
 def test_a_place_that_another_process_has_just_taken_is_not_quoted(
-    doomed: Ledger, item: WorkItem
+    known: Ledger, item: WorkItem
 ) -> None:
     # As the database tells it, when the question came a moment before the other one's commit.
     values = {
@@ -251,17 +259,17 @@ def test_a_place_that_another_process_has_just_taken_is_not_quoted(
         "instances": 1,
         "fingerprint": "4" * 64,
     }
-    with pytest.raises(LedgerError) as failure, doomed.session() as session:
+    with pytest.raises(LedgerError) as failure, known.session() as session:
         session.execute(insert(Delivery), [values, values])
     assert SECRET not in told(failure.value)
 
 
-def test_a_delivery_that_lacks_something_is_not_quoted(doomed: Ledger, item: WorkItem) -> None:
-    bring_to(doomed, item, State.DEIDENTIFIED)
+def test_a_delivery_that_lacks_something_is_not_quoted(known: Ledger, item: WorkItem) -> None:
+    bring_to(known, item, State.DEIDENTIFIED)
     with pytest.raises(LedgerError) as failure:
-        doomed.record_delivered(item.accession_id, delivery(uri=URI, sha256=None))
+        known.record_delivered(item.accession_id, delivery(uri=URI, sha256=None))
     assert SECRET not in told(failure.value)
-    assert doomed.state_of(item.accession_id) is State.DEIDENTIFIED
+    assert known.state_of(item.accession_id) is State.DEIDENTIFIED
 
 
 @pytest.mark.postgres
@@ -277,34 +285,34 @@ def test_a_value_of_the_wrong_kind_or_length_is_not_quoted(postgres: PostgresSer
 
 
 def test_a_decision_that_cannot_be_written_as_json_is_not_quoted(
-    doomed: Ledger, item: WorkItem
+    known: Ledger, item: WorkItem
 ) -> None:
     decision = ResolutionRecord(ResolveCommand.CHOOSE, SECRET, {SECRET: object()})  # type: ignore[dict-item]
     with pytest.raises((LedgerError, StatementError)) as failure:
-        doomed.resolve(item.accession_id, decision)
+        known.resolve(item.accession_id, decision)
     assert SECRET not in told(failure.value)
 
 
-def test_a_text_that_no_database_takes_is_not_quoted(doomed: Ledger, item: WorkItem) -> None:
+def test_a_text_that_no_database_takes_is_not_quoted(known: Ledger, item: WorkItem) -> None:
     # A lone surrogate: what Python makes of a byte on the command line that is not UTF-8.
     number = f"{SECRET}\udcfc"
     with pytest.raises(LedgerError, match="cannot be written as UTF-8") as failure:
-        doomed.select("ws", Selection(accession_numbers=(number,)))
+        known.select("ws", Selection(accession_numbers=(number,)))
     assert SECRET not in told(failure.value)
     with pytest.raises(LedgerError) as failure:
-        doomed.recall("ws", "asked for", subject_id=number)
+        known.recall("ws", "asked for", subject_id=number)
     assert SECRET not in told(failure.value)
 
 
-def test_an_error_of_the_program_itself_passes_through_and_rolls_back(doomed: Ledger) -> None:
-    (item,) = doomed.manifest_items("ws", "first")
+def test_an_error_of_the_program_itself_passes_through_and_rolls_back(known: Ledger) -> None:
+    (item,) = known.manifest_items("ws", "first")
 
     def fail_halfway() -> None:
-        with doomed.session() as session:
+        with known.session() as session:
             session.get_one(Accession, item.accession_id).state = State.DELIVERED.value
             session.flush()
             raise LocutusError("of the caller")
 
     with pytest.raises(LocutusError, match="of the caller"):
         fail_halfway()
-    assert doomed.state_of(item.accession_id) is State.LOADED
+    assert known.state_of(item.accession_id) is State.LOADED

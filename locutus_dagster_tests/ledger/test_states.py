@@ -134,11 +134,11 @@ def test_processes_at_work_on_different_accessions_lose_nothing(
     ledger: Ledger, ledger_url: str
 ) -> None:
     items = add_items(ledger, "ACC1", "ACC2", "ACC3", "ACC4")
-    jobs = [(ledger_url, 25, item.accession_id) for item in items]
+    jobs = [(ledger_url, 15, item.accession_id) for item in items]
     assert at_once(move_beside_others, jobs) == ["done"] * 4
     for item in items:
         events = history(ledger, item.accession_id)
-        assert len(events) == 25
+        assert len(events) == 15
         assert [before for before, _ in events[1:]] == [after for _, after in events[:-1]]
 
 
@@ -147,9 +147,9 @@ def test_processes_at_work_on_the_same_accessions_lose_nothing(
 ) -> None:
     items = add_items(ledger, "ACC1", "ACC2")
     ids = [item.accession_id for item in items]
-    jobs = [(ledger_url, 15, *order) for order in (ids, ids, ids[::-1], ids[::-1])]
+    jobs = [(ledger_url, 10, *order) for order in (ids, ids, ids[::-1], ids[::-1])]
     assert at_once(move_beside_others, jobs) == ["done"] * 4
     for identity in ids:
         events = history(ledger, identity)
-        assert len(events) == 60
+        assert len(events) == 40
         assert [before for before, _ in events[1:]] == [after for _, after in events[:-1]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,18 @@ from sqlalchemy import func, select
 
 from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.schema import Accession, Base, Manifest, ManifestRow
-from locutus_dagster.manifests import LoadReport, ManifestError, load_manifest
+from locutus_dagster.manifests import Duplicate, LoadReport, ManifestError, load_manifest
+from locutus_dagster.manifests.reading import RESOLVER_VERSION_COLUMN, VERSION_COLUMN
 from locutus_dagster_tests.ledger.processes import Wait, at_once
 from locutus_dagster_tests.manifests.files import GOOD_ROW, HEADER, row, write
 
 _NAMES = itertools.count(1)
 
 
-def load(ledger: Ledger, path: Path, name: str | None = None, workspace: str = "ws") -> LoadReport:
-    return load_manifest(ledger, path, workspace=workspace, name=name)
+def load(
+    ledger: Ledger, path: Path, name: str | None = None, workspace: str = "ws", **how: bool
+) -> LoadReport:
+    return load_manifest(ledger, path, workspace=workspace, name=name, **how)
 
 
 def everything(ledger: Ledger) -> dict[str, list[tuple[object, ...]]]:
@@ -36,6 +40,19 @@ def everything(ledger: Ledger) -> dict[str, list[tuple[object, ...]]]:
 def count(ledger: Ledger, table: type[Base]) -> int:
     with ledger.session(reads_only=True) as session:
         return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def stored(ledger: Ledger, manifest: str) -> list[ManifestRow]:
+    """Every row of a manifest as the ledger has it, in the file's order."""
+    with ledger.session(reads_only=True) as session:
+        return list(
+            session.scalars(
+                select(ManifestRow)
+                .join(Manifest, Manifest.id == ManifestRow.manifest_id)
+                .where(Manifest.workspace == "ws", Manifest.name == manifest)
+                .order_by(ManifestRow.row_number)
+            )
+        )
 
 
 def good_rows(numbers: range | list[int]) -> list[str]:
@@ -184,10 +201,10 @@ def test_workspaces_share_neither_names_nor_accessions(ledger: Ledger, tmp_path:
 
 
 def test_a_manifest_of_many_chunks_loads_whole(ledger: Ledger, tmp_path: Path) -> None:
-    report = load(ledger, write(tmp_path, *good_rows(range(1, 1502))))
-    assert len(report.partition_keys) == 1501
-    assert count(ledger, Accession) == count(ledger, ManifestRow) == 1501
-    assert ledger.state_counts("ws", "study") == {State.LOADED: 1501}
+    report = load(ledger, write(tmp_path, *good_rows(range(1, 5_003))))
+    assert len(report.partition_keys) == 5_002
+    assert count(ledger, Accession) == count(ledger, ManifestRow) == 5_002
+    assert ledger.state_counts("ws", "study") == {State.LOADED: 5_002}
 
 
 def test_a_name_that_cannot_begin_a_partition_key_is_refused(
@@ -240,6 +257,310 @@ def test_processes_that_load_overlapping_manifests_at_once_share_the_accessions(
     assert count(ledger, Accession) == 400
 
 
+# -- duplicates --------------------------------------------------------------------------------
+
+
+def test_a_duplicate_is_kept_beside_the_row_that_it_repeats(ledger: Ledger, tmp_path: Path) -> None:
+    report = load(ledger, write(tmp_path, GOOD_ROW, row(accession="ACC2"), row(subject="S9")))
+    assert report.duplicates == (Duplicate(4, "manifest", "line 2", attributes_differ=True),)
+    assert (report.accepted, report.rejected, report.rows) == (2, (), 3)
+    first, _, kept = stored(ledger, "study")
+    assert kept.duplicate_of == first.id
+    assert kept.accession_id == first.accession_id
+    assert (kept.rejected, kept.partition_key, kept.subject_id) == ("", None, "S9")
+    assert ledger.rejected_rows("ws", "study") == []
+
+
+def test_a_duplicate_with_the_same_attributes_is_told_from_one_with_others(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    others = [row(subject="S9"), row(imaging_type="MR"), row(age="1"), row(position="KNEE")]
+    report = load(ledger, write(tmp_path, GOOD_ROW, row(qc="ok"), *others))
+    assert [one.attributes_differ for one in report.duplicates] == [False, True, True, True, True]
+
+
+def test_duplicates_get_partitions_of_their_own_when_the_file_is_loaded_again_with_that_option(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    path = write(tmp_path, GOOD_ROW, row(accession="ACC2"), row(subject="S9"))
+    first = load(ledger, path)
+    assert [item.partition_key for item in ledger.manifest_items("ws", "study")] == [
+        "study~000001",
+        "study~000002",
+    ]
+    again = load(ledger, path, allow_duplicates=True)
+    assert (again.new, again.added, again.duplicates) == (False, 1, first.duplicates)
+    assert again.partition_keys == (*first.partition_keys, "study~000003")
+    before = everything(ledger)
+    # What has a partition keeps it.
+    third = load(ledger, path)
+    assert (third.added, third.partition_keys) == (0, again.partition_keys)
+    assert everything(ledger) == before
+    item = ledger.manifest_items("ws", "study")[-1]
+    assert (item.subject_id, item.duplicate) == ("S9", True)
+
+
+def test_an_accession_of_another_manifest_is_reported_with_its_partition_and_accepted(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    load(ledger, write(tmp_path, *good_rows([1, 2, 3]), name="a.csv"))
+    report = load(
+        ledger,
+        write(tmp_path, row(subject="S2", accession="ACC2"), row(accession="ACC3"), name="b.csv"),
+    )
+    assert report.duplicates == (
+        Duplicate(2, "manifests", "a~000002", attributes_differ=False),
+        Duplicate(3, "manifests", "a~000003", attributes_differ=True),
+    )
+    assert (report.accepted, report.shared, report.rows) == (2, 2, 2)
+
+
+def test_an_accession_of_several_manifests_is_reported_once_with_the_first_of_them(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    for name, subject in (("a", "S1"), ("b", "S9"), ("c", "S1")):
+        load(ledger, write(tmp_path, row(subject=subject), name=f"{name}.csv"))
+    report = load(ledger, write(tmp_path, row(), name="d.csv"))
+    assert report.duplicates == (Duplicate(2, "manifests", "a~000001 and 2 more", True),)
+
+
+def test_an_accession_of_another_workspace_is_reported_with_the_workspace_and_accepted(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    load(ledger, write(tmp_path, *good_rows([1, 2]), name="a.csv"), workspace="spine")
+    report = load(ledger, write(tmp_path, row(accession="ACC2"), name="b.csv"), workspace="ws")
+    assert report.duplicates == (
+        Duplicate(2, "workspaces", "workspace spine: a~000002", attributes_differ=True),
+    )
+    assert (report.accepted, report.shared) == (1, 0)
+
+
+def test_no_place_of_a_duplicate_holds_an_accession_number(ledger: Ledger, tmp_path: Path) -> None:
+    rows = [row(accession="777001"), row(accession="777001")]
+    load(ledger, write(tmp_path, *rows, name="a.csv"), workspace="spine")
+    load(ledger, write(tmp_path, *rows, name="b.csv"))
+    report = load(ledger, write(tmp_path, *rows, name="c.csv"))
+    assert [one.kind for one in report.duplicates] == ["manifests", "workspaces", "manifest"]
+    assert "777001" not in repr(report)
+
+
+def test_loading_again_reports_the_same_whatever_was_loaded_in_between(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    load(ledger, write(tmp_path, *good_rows([1]), name="a.csv"), workspace="spine")
+    load(ledger, write(tmp_path, *good_rows([1, 2]), name="a.csv"))
+    path = write(tmp_path, *good_rows([1, 2, 3]), row(), row(age="old"), name="b.csv")
+    first = load(ledger, path)
+    load(ledger, write(tmp_path, *good_rows([2, 3]), name="c.csv"))
+    load(ledger, write(tmp_path, *good_rows([3]), name="c.csv"), workspace="spine")
+    again = load(ledger, path)
+    assert again == replace(first, new=False, added=0)
+    assert {one.kind for one in first.duplicates} == {"manifest", "manifests", "workspaces"}
+
+
+def test_a_manifest_of_which_every_accession_is_known_loads_under_its_own_name(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    load(ledger, write(tmp_path, *good_rows([1, 2]), name="a.csv"))
+    header = f"{HEADER},RESOLVE_VIA".replace(VERSION_COLUMN, RESOLVER_VERSION_COLUMN)
+    rows = [f"{line},CONSOLIDATE_LOCALLY" for line in good_rows([1, 2])]
+    report = load(ledger, write(tmp_path, *rows, header=header, name="resolve.csv"))
+    assert (report.new, report.accepted, report.shared) == (True, 2, 2)
+    items = ledger.manifest_items("ws", "resolve")
+    assert [item.resolve_via for item in items] == ["CONSOLIDATE_LOCALLY"] * 2
+    assert count(ledger, Accession) == 2
+
+
+def test_a_rejected_row_commands_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    header = f"{HEADER},RESOLVE_VIA"
+    lines = [f"{row(age='old')},DELETE_SCAN_LOCALLY", f"{GOOD_ROW},delete everything"]
+    load(ledger, write(tmp_path, *lines, header=header))
+    kept = stored(ledger, "study")
+    assert [one.resolve_via for one in kept] == ["", ""]
+    assert [one.extra["RESOLVE_VIA"] for one in kept] == [
+        "DELETE_SCAN_LOCALLY",
+        "delete everything",
+    ]
+
+
+def test_what_an_earlier_version_rejected_as_a_duplicate_becomes_one(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    path = write(tmp_path, GOOD_ROW, GOOD_ROW)
+    first = load(ledger, path)
+    kept = stored(ledger, "study")[1]
+    with ledger.session() as session:
+        old = session.get_one(ManifestRow, kept.id)
+        old.rejected, old.rejected_column = "the same accession as in line 2", "ACCESSION_NUM"
+        old.accession_id = old.duplicate_of = None
+        old.extra = {"ACCESSION_NUM": "ACC1"}
+    again = load(ledger, path)
+    assert again == replace(first, new=False, added=0)
+    found = stored(ledger, "study")[1]
+    assert (found.rejected, found.rejected_column, found.extra) == ("", "", {})
+    assert (found.duplicate_of, found.accession_id) == (kept.duplicate_of, kept.accession_id)
+
+
+def test_what_an_earlier_version_accepted_stays_accepted(ledger: Ledger, tmp_path: Path) -> None:
+    path = write(tmp_path, *good_rows([1]), row(accession="ACC;2"))
+    load(ledger, path)
+    with ledger.session() as session:
+        old = session.get_one(ManifestRow, stored(ledger, "study")[1].id)
+        old.rejected, old.rejected_column, old.partition_key = "", "", "study~000002"
+    report = load(ledger, path)
+    assert (report.accepted, report.rejected, report.rows) == (2, (), 2)
+    assert report.partition_keys == ("study~000001", "study~000002")
+
+
+# -- recalled subjects -------------------------------------------------------------------------
+
+
+def recall(ledger: Ledger, subject: str, workspace: str = "ws") -> None:
+    ledger.ensure_workspace(workspace)
+    ledger.recall(workspace, "consent withdrawn", subject_id=subject)
+
+
+def lift(ledger: Ledger, workspace: str = "ws") -> None:
+    for standing in ledger.recalls(workspace, standing_only=True):
+        ledger.lift_recall(standing.identity, "a mistake")
+
+
+def test_a_recalled_subject_is_refused_until_the_recall_is_lifted(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    recall(ledger, "S2")
+    path = write(tmp_path, *good_rows([1, 2, 3]))
+    for new in (True, False):
+        report = load(ledger, path)
+        assert report.new is new
+        assert [(bad.line, bad.column, bad.reason) for bad in report.rejected] == [
+            (3, "SUBJECT_ID", "the subject has been recalled; lift the recall first")
+        ]
+        assert report.partition_keys == ("study~000001", "study~000003")
+    (kept,) = ledger.rejected_rows("ws", "study")
+    assert (kept.accession_id, kept.extra) == (None, {"ACCESSION_NUM": "ACC2"})
+    assert count(ledger, Accession) == 2
+
+    lift(ledger)
+    report = load(ledger, path)
+    assert (report.new, report.added, report.rejected) == (False, 1, ())
+    assert report.partition_keys == ("study~000001", "study~000002", "study~000003")
+    item = ledger.manifest_items("ws", "study")[1]
+    assert (item.accession_number, item.subject_id, item.state) == ("ACC2", "S2", State.LOADED)
+    found = stored(ledger, "study")[1]
+    assert (found.rejected, found.rejected_column, found.extra) == ("", "", {})
+    assert load(ledger, path) == replace(report, added=0)
+
+
+def test_what_was_accepted_before_the_recall_stays_accepted(ledger: Ledger, tmp_path: Path) -> None:
+    path = write(tmp_path, *good_rows([1]), row(subject="S1", accession="ACC1"))
+    first = load(ledger, path)
+    recall(ledger, "S1")
+    before = everything(ledger)
+    assert load(ledger, path, allow_duplicates=True) == replace(first, new=False, added=0)
+    assert everything(ledger) == before
+
+
+def test_a_recall_of_another_workspace_or_of_another_case_refuses_nothing(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    recall(ledger, "S1", workspace="spine")
+    recall(ledger, "s1")
+    assert load(ledger, write(tmp_path, *good_rows([1]))).rejected == ()
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_no_row_gets_the_accession_of_a_row_that_was_refused(
+    ledger: Ledger, tmp_path: Path, allow: bool
+) -> None:
+    recall(ledger, "S1")
+    path = write(tmp_path, row(subject="S1"), row(subject="S2"), row(subject="S1"))
+    report = load(ledger, path, allow_duplicates=allow)
+    assert [(bad.line, bad.column) for bad in report.rejected] == [
+        (2, "SUBJECT_ID"),
+        (3, "ACCESSION_NUM"),
+        (4, "SUBJECT_ID"),
+    ]
+    assert report.rejected[1].reason == "the same accession as in line 2, which is refused"
+    assert (report.partition_keys, report.duplicates) == ((), ())
+
+    lift(ledger)
+    report = load(ledger, path, allow_duplicates=allow)
+    assert report.accepted == 1
+    assert [(one.line, one.place) for one in report.duplicates] == [(3, "line 2"), (4, "line 2")]
+    assert report.added == len(report.partition_keys) == (3 if allow else 1)
+    first, *repeated = stored(ledger, "study")
+    assert [kept.duplicate_of for kept in repeated] == [first.id] * 2
+    assert load(ledger, path, allow_duplicates=allow) == replace(report, added=0)
+
+
+def test_a_row_that_is_accepted_late_is_held_against_every_other_manifest(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    recall(ledger, "S1")
+    path = write(tmp_path, *good_rows([1]), name="a.csv")
+    load(ledger, path)
+    load(ledger, write(tmp_path, row(subject="S9"), name="b.csv"))
+    lift(ledger)
+    report = load(ledger, path)
+    assert report.duplicates == (Duplicate(2, "manifests", "b~000001", attributes_differ=True),)
+
+
+# -- dry runs ----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_reports_what_loading_does_and_writes_nothing(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    load(ledger, write(tmp_path, *good_rows([1]), name="a.csv"), workspace="spine")
+    load(ledger, write(tmp_path, *good_rows([2]), name="a.csv"))
+    recall(ledger, "S3")
+    path = write(tmp_path, *good_rows([1, 2, 3]), row(), row(age="old"), name="b.csv")
+    for change in (lambda: None, lambda: None, lambda: lift(ledger)):
+        change()
+        for allow in (False, True):
+            before = everything(ledger)
+            foreseen = load(ledger, path, dry_run=True, allow_duplicates=allow)
+            assert everything(ledger) == before
+            assert foreseen.dry_run
+            done = load(ledger, path, allow_duplicates=allow)
+            assert replace(foreseen, dry_run=False) == done
+
+
+def test_a_dry_run_needs_no_more_than_to_look(
+    ledger: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, *good_rows([1]))
+    looking = Ledger.open_existing(ledger_url)
+    assert load(looking, path, dry_run=True).new
+    looking.close()
+    assert count(ledger, Manifest) == 0
+
+
+def test_a_dry_run_for_a_workspace_that_is_not_known_does_not_make_it(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    assert load(ledger, write(tmp_path, GOOD_ROW), workspace="new", dry_run=True).accepted == 1
+    assert everything(ledger)["workspace"] == []
+
+
+def test_a_dry_run_refuses_another_file_under_a_name_that_is_taken(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    load(ledger, write(tmp_path, *good_rows([1])))
+    with pytest.raises(ManifestError, match="already has a manifest"):
+        load(ledger, write(tmp_path, *good_rows([1, 2])), dry_run=True)
+
+
+def test_without_a_ledger_a_dry_run_judges_the_file_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD_ROW, GOOD_ROW, row(age="old"))
+    report = load_manifest(None, path, workspace="ws", dry_run=True)
+    assert (report.new, report.accepted, report.rows) == (True, 1, 3)
+    assert [one.place for one in report.duplicates] == ["line 2"]
+    with pytest.raises(ValueError, match="without a ledger"):
+        load_manifest(None, path, workspace="ws")
+
+
 awkward = st.text(
     st.one_of(st.sampled_from('a1,"#\t\0 \\\n\r'), st.characters(exclude_categories=["Cs"])),
     max_size=60,
@@ -254,12 +575,25 @@ def test_what_can_be_read_can_be_loaded_and_every_row_is_in_the_ledger(
     ledger: Ledger, tmp_path: Path, lines: list[str], junk: bytes
 ) -> None:
     name = f"m{next(_NAMES)}"
-    path = write(tmp_path, *lines, junk.decode("utf-8", "surrogateescape"), name=f"{name}.csv")
+    twice = [row(accession="A1"), row(accession="A1")]
+    path = write(
+        tmp_path,
+        *lines,
+        *twice,
+        *lines,
+        junk.decode("utf-8", "surrogateescape"),
+        name=f"{name}.csv",
+    )
+    foreseen = load(ledger, path, dry_run=True)
     report = load(ledger, path)
+    assert replace(foreseen, dry_run=False) == report
     accepted = ledger.manifest_items("ws", name)
     rejected = ledger.rejected_rows("ws", name)
     assert [item.partition_key for item in accepted] == list(report.partition_keys)
     assert [kept.line for kept in rejected] == [told.line for told in report.rejected]
-    numbers = sorted([i.row_number for i in accepted] + [kept.row_number for kept in rejected])
-    assert numbers == list(range(1, report.rows + 1))
+    repeated = [one.line for one in report.duplicates if one.kind == "manifest"]
+    assert report.rows == len(accepted) + len(rejected) + len(repeated)
+    assert sorted(kept.row_number for kept in stored(ledger, name)) == list(
+        range(1, report.rows + 1)
+    )
     assert all(re.fullmatch(rf"{name}~\d{{6}}", key) for key in report.partition_keys)

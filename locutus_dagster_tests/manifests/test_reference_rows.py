@@ -95,7 +95,7 @@ def test_quoted_values_and_spaces_around_values_are_read_as_the_reference_read_t
     tmp_path: Path,
 ) -> None:
     """The reference read CSV quoting and trimmed every field; so does this system."""
-    line = '  S1 ,"CT, low dose", 12\t,\tHEAD, "ACC1" ,,'
+    line = '  S1 ,"CT, low dose", 12\t,\tHEAD, "ACC1",,'
     (found,) = read(tmp_path, line).rows
     assert found.attributes == ("S1", "CT, low dose", "12", "HEAD")
     assert found.accession_number == "ACC1"

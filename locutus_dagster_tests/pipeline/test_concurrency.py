@@ -123,6 +123,28 @@ def test_a_worker_that_lost_its_claim_delivers_nothing(small: SmallWorld) -> Non
     made.close()
 
 
+def test_a_delivery_made_after_the_claim_was_lost_is_taken_back(small: SmallWorld) -> None:
+    (key,) = filled(small, 1)
+    identity = small.item(key).accession_id
+    made = parts(small.settings, "default")
+
+    def slept_through_its_lease(place: str) -> None:
+        if place == "deliver:put":
+            small.ledger.release(identity, made.claimant.owner)
+            assert small.ledger.claim(identity, "another host", 60)
+            for target, uri in small.ledger.announced(identity):  # as a recall does
+                small.ledger.forget_announced(identity, target, uri)
+
+    made.checkpoint = slept_through_its_lease
+
+    *_, last = process_accession(key, made)
+
+    assert getattr(last, "result", None) is Result.BUSY
+    assert len(small.noted()) == 1
+    assert small.zips() == []
+    made.close()
+
+
 def test_a_claim_is_renewed_while_its_worker_lives(tmp_path: Path) -> None:
     world = SmallWorld.build(tmp_path / "w")
     run = world.settings.run.model_copy(update={"lease": 1.2})

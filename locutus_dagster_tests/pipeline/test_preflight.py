@@ -24,7 +24,7 @@ from locutus_dagster.pipeline.host import HOST
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import Finished, PhaseDone, Result
 from locutus_dagster.pipeline.preflight import chosen, preflight
-from locutus_dagster.settings import Reprocess, Sweep
+from locutus_dagster.settings import OrthancSourceSettings, Reprocess, Sweep
 from locutus_dagster.sources.base import (
     SourceError,
     SourceUnavailableError,
@@ -32,6 +32,7 @@ from locutus_dagster.sources.base import (
     StudyOverview,
 )
 from locutus_dagster_tests.ledger.rows import artifact
+from locutus_dagster_tests.parts.orthanc import OrthancServer
 from locutus_dagster_tests.parts.photograph import photograph
 from locutus_dagster_tests.pipeline.looking import (
     CT,
@@ -515,6 +516,31 @@ def test_a_real_study_of_two_patients_is_withheld_as_foreseen(
     withheld = world.ledger.withheld_by_reason([item.accession_id])
     assert dict(record.withheld) == withheld
     assert TWO_PATIENTS in withheld
+
+
+@pytest.mark.orthanc
+def test_orthanc_says_beforehand_what_the_engine_then_finds(
+    make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    """By several threads, each with a source of its own."""
+    world = make_world()
+    with OrthancServer(tmp_path / "orthanc") as orthanc:
+        for path in sorted(world.pacs.root.rglob("*.dcm")):
+            orthanc.upload(path)
+        own = world.settings.workspace("default")
+        own = own.model_copy(update={"source": OrthancSourceSettings(url=orthanc.url)})
+        world.settings = world.settings.model_copy(update={"workspaces": {"default": own}})
+        found = foretold(world.settings, world.items())
+        chosen_ones = [world.pacs.withheld_accession, world.pacs.missing_accession]
+        keys = [world.item(number).partition_key for number in chosen_ones]
+        ends = results(world.run(keys))
+    assert {key: ENDS[found[key].would] for key in keys} == ends
+    withheld = world.item(world.pacs.withheld_accession)
+    assert found[keys[0]].instances == withheld.instances
+    assert dict(found[keys[0]].withheld)
+    counted = world.ledger.withheld_by_reason([withheld.accession_id])
+    assert dict(found[keys[0]].withheld).items() <= counted.items()
+    assert {record.patients for record in found.values() if record.works} == {1}
 
 
 # -- many --------------------------------------------------------------------------------------

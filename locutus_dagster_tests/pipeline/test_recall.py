@@ -283,7 +283,7 @@ def test_a_short_accession_number_leaves_most_reasons_possible(small: SmallWorld
 # -- whom it is about ----------------------------------------------------------------------
 
 
-def test_a_subject_is_known_by_its_rows_and_by_what_was_delivered_for_them(ledger: Ledger) -> None:
+def test_a_subject_s_accessions_are_those_that_any_manifest_names_for_it(ledger: Ledger) -> None:
     one, two = add_items(ledger, "A1", "A2", name="first")
     (three,) = add_items(ledger, "A3", name="second")
     add_items(ledger, "A1", name="other", workspace="elsewhere")
