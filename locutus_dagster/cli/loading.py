@@ -17,6 +17,7 @@ from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, 
 if TYPE_CHECKING:
     from locutus_dagster.ledger import Ledger
     from locutus_dagster.manifests import Duplicate, LoadReport
+    from locutus_dagster.manifests.report import DuplicateKind
 
 __all__ = ["load_manifest_command"]
 
@@ -113,7 +114,7 @@ def _show(report: LoadReport, allow_duplicates: bool, every: bool) -> None:
             _tell("yellow", where, _in_words(one, allow_duplicates))
     left = {kind: count - _SHOWN for kind, count in report.counts.items() if count > _SHOWN}
     if left and not every:
-        named = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in left.items())
+        named = ", ".join(_counted(count, kind) for kind, count in left.items())
         err.print(f"… and more: {named} (--all lists them)", highlight=False, soft_wrap=True)
 
     if report.new:
@@ -127,7 +128,7 @@ def _show(report: LoadReport, allow_duplicates: bool, every: bool) -> None:
         f"{report.rows} rows",
         f"{report.accepted} accepted",
         f"{len(report.rejected)} rejected",
-        *(f"{count} {_KINDS[kind]}" for kind, count in report.counts.items() if count),
+        *(_counted(count, kind) for kind, count in report.counts.items() if count),
     ]
     out.print(
         f"Manifest [bold]{report.manifest}[/bold] {done}: {', '.join(counts)}."
@@ -144,12 +145,10 @@ def _show(report: LoadReport, allow_duplicates: bool, every: bool) -> None:
         )
 
 
-#: What a closing line calls so many duplicates.
-_KINDS = {
-    "manifest": "duplicates",
-    "manifests": "shared with other manifests",
-    "workspaces": "shared with other workspaces",
-}
+def _counted(count: int, kind: DuplicateKind) -> str:
+    if kind == "manifest":
+        return f"{count} duplicate{'s' * (count != 1)}"
+    return f"{count} shared with other {kind}"
 
 
 def _in_words(one: Duplicate, allow_duplicates: bool) -> str:

@@ -82,9 +82,10 @@ class Batch:
         self.secret_created = parts.secret_created
         try:
             parts.ledger.work_items(self.workspace, partition_keys)
-            parts.check()
-            sweep_finished(parts)
             queue = Queue(partition_keys, PauseSwitch(parts.ledger))
+            if not queue.look():  # a run that is paused asks nobody for anything
+                parts.check()
+                sweep_finished(parts)
             if self.settings.workers == 0:
                 yield from self._inline(parts, queue)
             else:

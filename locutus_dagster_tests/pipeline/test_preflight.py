@@ -525,8 +525,7 @@ def test_orthanc_says_beforehand_what_the_engine_then_finds(
     """By several threads, each with a source of its own."""
     world = make_world()
     with OrthancServer(tmp_path / "orthanc") as orthanc:
-        for path in sorted(world.pacs.root.rglob("*.dcm")):
-            orthanc.upload(path)
+        orthanc.upload_folder(world.pacs.root)
         own = world.settings.workspace("default")
         own = own.model_copy(update={"source": OrthancSourceSettings(url=orthanc.url)})
         world.settings = world.settings.model_copy(update={"workspaces": {"default": own}})
