@@ -50,7 +50,7 @@ class WorkItem:
 
     Attributes:
         age: age at imaging in days, as the manifest wrote it.
-        duplicate: an earlier row, of this or of another manifest, names the same accession.
+        duplicate: an earlier row of the same manifest names the same accession.
         changed: kinds of change, joined by ",", that a run found between this row and a delivery
             that stands.
         current_row_id: the row that the accession was last processed for.

@@ -154,7 +154,7 @@ def _values(
     ids: Mapping[str, int],
     first: Mapping[int, int] | None = None,
 ) -> dict[str, Any]:
-    """The columns of a row that is not rejected; `first` has ledger's ids by row number."""
+    """The columns of a row that is not rejected; `first` has the ledger's ids by row number."""
     return {
         "row_number": row.number,
         "line": row.line,

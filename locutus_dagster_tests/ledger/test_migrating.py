@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import pytest
@@ -45,6 +46,16 @@ def opened(database_url: str, revision: str) -> Iterator[Ledger]:
     ledger.close()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Where such a ledger is, and what stood in it before it was opened."""
+
+    url: str
+    revision: str
+    before: dict[str, list[dict[str, object]]]
+    ledger: Ledger
+
+
 @pytest.fixture(
     scope="module",
     params=[
@@ -55,7 +66,7 @@ def opened(database_url: str, revision: str) -> Iterator[Ledger]:
 )
 def kept(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ledger]:
+) -> Iterator[Kept]:
     """The same, for tests that only ask it."""
     base, old = request.param
     if base == "sqlite":
@@ -63,8 +74,9 @@ def kept(
     else:
         url = request.getfixturevalue("postgres").create_database(f"kept_{old}")
     ledger_at(old, url)
+    before = content(url)
     ledger = Ledger.open(url)
-    yield ledger
+    yield Kept(url, old, before, ledger)
     ledger.close()
 
 
@@ -107,38 +119,31 @@ def test_the_migrations_build_the_schema_that_the_program_uses(database_url: str
     assert_schema_is_the_program_s(database_url)
 
 
-def test_a_ledger_of_an_earlier_version_gets_the_same_schema(
-    database_url: str, revision: str
-) -> None:
-    ledger_at(revision, database_url)
-    Ledger.open(database_url).close()
-    assert_schema_is_the_program_s(database_url)
+def test_a_ledger_of_an_earlier_version_gets_the_same_schema(kept: Kept) -> None:
+    assert_schema_is_the_program_s(kept.url)
 
 
 # -- what it holds -----------------------------------------------------------------------------
 
 
 def test_every_row_of_an_earlier_ledger_is_kept_as_it_was_however_often_it_is_opened(
-    database_url: str, revision: str
+    kept: Kept,
 ) -> None:
-    ledger_at(revision, database_url)
-    before = content(database_url)
-    assert ("deid_report" in before) == (revision == "0002")
-    Ledger.open(database_url).close()
-    after = content(database_url)
-    for table, rows in before.items():
+    assert ("deid_report" in kept.before) == (kept.revision == "0002")
+    after = content(kept.url)
+    for table, rows in kept.before.items():
         assert rows, table
-        kept = [{name: row[name] for name in rows[0]} for row in after[table]]
-        assert sorted(kept, key=repr) == sorted(rows, key=repr), table
-    assert all(not after[table] for table in after.keys() - before.keys())
-    Ledger.open(database_url).close()
-    assert content(database_url) == after
+        same = [{name: row[name] for name in rows[0]} for row in after[table]]
+        assert sorted(same, key=repr) == sorted(rows, key=repr), table
+    assert all(not after[table] for table in after.keys() - kept.before.keys())
+    Ledger.open(kept.url).close()
+    assert content(kept.url) == after
 
 
-def test_an_earlier_ledger_s_accessions_are_told_as_before(kept: Ledger) -> None:
-    items = kept.manifest_items("ws", "old")
+def test_an_earlier_ledger_s_accessions_are_told_as_before(kept: Kept) -> None:
+    items = kept.ledger.manifest_items("ws", "old")
     assert [(item.accession_number, item.state.value) for item in items] == ACCESSIONS
-    assert kept.select("ws", Selection()) == items
+    assert kept.ledger.select("ws", Selection()) == items
     first, _, failed, *_ = items
     assert (first.instances, first.delivered, first.withheld) == (7, 5, 2)
     assert (failed.phase, failed.reason) == (3, "no answer")
@@ -146,14 +151,14 @@ def test_an_earlier_ledger_s_accessions_are_told_as_before(kept: Ledger) -> None
         assert (item.generation, item.label, item.changed, item.resolve_via) == (1, "", "", "")
         assert (item.current_row_id, item.claimed_until, item.duplicate) == (None, None, False)
         assert item.updated_at == AT
-    (rejected,) = kept.rejected_rows("ws", "old")
+    (rejected,) = kept.ledger.rejected_rows("ws", "old")
     assert (rejected.rejected, rejected.resolve_via) == ("no number", "")
-    assert kept.workspace_key_id("ws") == "1-0a1b2c3d"
+    assert kept.ledger.workspace_key_id("ws") == "1-0a1b2c3d"
 
 
-def test_an_earlier_ledger_s_history_is_told_as_before(kept: Ledger) -> None:
-    (item, *_) = kept.manifest_items("ws", "old")
-    events = kept.events(item.accession_id)
+def test_an_earlier_ledger_s_history_is_told_as_before(kept: Kept) -> None:
+    (item, *_) = kept.ledger.manifest_items("ws", "old")
+    events = kept.ledger.events(item.accession_id)
     assert [event.after for event in events] == [
         State.EXTRACTED,
         State.DEIDENTIFIED,
@@ -162,12 +167,12 @@ def test_an_earlier_ledger_s_history_is_told_as_before(kept: Ledger) -> None:
     for event in events:
         assert (event.at, event.run_id) == (AT, "run-1")
         assert (event.settings, event.row_id, event.generation, event.label) == ("", None, 1, "")
-    assert kept.retired(item.accession_id) == []
+    assert kept.ledger.retired(item.accession_id) == []
 
 
-def test_an_earlier_ledger_s_delivery_stands(kept: Ledger) -> None:
-    item, other, *_ = kept.manifest_items("ws", "old")
-    (found,) = kept.deliveries(item.accession_id)
+def test_an_earlier_ledger_s_delivery_stands(kept: Kept) -> None:
+    item, other, *_ = kept.ledger.manifest_items("ws", "old")
+    (found,) = kept.ledger.deliveries(item.accession_id)
     assert (found.uri, found.sha256, found.size, found.instances) == (
         ONE,
         "3" * 64,
@@ -177,29 +182,30 @@ def test_an_earlier_ledger_s_delivery_stands(kept: Ledger) -> None:
     assert (found.fingerprint, found.made_from, found.delivered_at) == ("4" * 64, None, AT)
     assert (found.generation, found.row_id, found.run_id) == (1, None, None)
     assert (found.withdrawal, found.withdrawn) == ("", "")
-    assert kept.standing(item.accession_id) == [found]
-    assert kept.delivered_elsewhere(other.accession_id, "share", ONE)
+    assert kept.ledger.standing(item.accession_id) == [found]
+    assert kept.ledger.delivered_elsewhere(other.accession_id, "share", ONE)
 
 
-def test_an_earlier_ledger_s_artifacts_and_fates_are_told_as_before(kept: Ledger) -> None:
-    first, second, *_ = kept.manifest_items("ws", "old")
-    (artifact,) = kept.artifacts(second.accession_id)
+def test_an_earlier_ledger_s_artifacts_and_fates_are_told_as_before(kept: Kept) -> None:
+    first, second, *_ = kept.ledger.manifest_items("ws", "old")
+    (artifact,) = kept.ledger.artifacts(second.accession_id)
     assert (artifact.kind, artifact.size, artifact.made_from) == (
         "deidentified",
         5_000_000_000,
         None,
     )
     ct = "1.2.840.10008.5.1.4.1.1.2"
-    assert kept.dispositions(first.accession_id) == [
+    assert kept.ledger.dispositions(first.accession_id) == [
         DispositionCount(ct, "CT", "delivered", "", 5),
         DispositionCount(ct, "CT", "withheld", "structured report", 2),
     ]
 
 
-def test_an_earlier_report_is_that_of_the_first_generation(kept: Ledger) -> None:
-    (item, *_) = kept.manifest_items("ws", "old")
-    found = kept.deid_report(item.accession_id)
-    assert found == kept.deid_report(item.accession_id, 1)
+def test_an_earlier_report_is_that_of_the_first_generation(kept: Kept) -> None:
+    (item, *_) = kept.ledger.manifest_items("ws", "old")
+    found = kept.ledger.deid_report(item.accession_id)
+    assert found == kept.ledger.deid_report(item.accession_id, 1)
+    assert (found is None) == (kept.revision == "0001")
     if found is not None:
         told = (found.policy_name, found.table, found.created_at)
         assert told == ("research", b"\x1f\x8b\x00 of study 1", AT)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.schema import Accession, Base, Manifest, ManifestRow
@@ -205,6 +205,23 @@ def test_a_manifest_of_many_chunks_loads_whole(ledger: Ledger, tmp_path: Path) -
     assert len(report.partition_keys) == 5_002
     assert count(ledger, Accession) == count(ledger, ManifestRow) == 5_002
     assert ledger.state_counts("ws", "study") == {State.LOADED: 5_002}
+
+
+def test_the_number_of_statements_hardly_grows_with_the_number_of_rows(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    path = write(tmp_path, *good_rows(range(1, 2_000)), *good_rows(range(1, 2_000)))
+    load(ledger, path, name="first")
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    with ledger.session(reads_only=True) as session:
+        engine = session.get_bind().engine
+    event.listen(engine, "before_cursor_execute", note)
+    load(ledger, path, name="second", allow_duplicates=True)
+    assert len(statements) < 25
 
 
 def test_a_name_that_cannot_begin_a_partition_key_is_refused(

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from locutus_dagster.ledger import WorkItem
 from locutus_dagster.pipeline.foreseen import Foreseen
@@ -25,9 +24,8 @@ from locutus_dagster.sources.base import (
     StudyOverview,
     StudySource,
 )
-from locutus_dagster_tests.pipeline.small_world import SmallSource
 
-__all__ = ["CT", "MR", "SR", "TellingSource", "foretold", "looking", "small_parts", "study"]
+__all__ = ["CT", "MR", "SR", "TellingSource", "foretold", "looking", "study"]
 
 CT = ("1.2.840.10008.5.1.4.1.1.2", "CT")
 MR = ("1.2.840.10008.5.1.4.1.1.4", "MR")
@@ -109,12 +107,3 @@ def foretold(
         records = list(preflight(items, parts, options or RunOptions.of(settings)))
     assert [record.partition_key for record in records] == [item.partition_key for item in items]
     return {record.partition_key: record for record in records}
-
-
-def small_parts(settings: Settings, workspace: str, *, look_only: bool = False) -> Parts:
-    """A small world's parts, with its own source."""
-    parts = build_parts(settings, workspace, look_only=look_only)
-    own = settings.workspace(workspace)
-    parts.source = SmallSource(Path(str(own.source.path)))  # type: ignore[union-attr]
-    parts.another_source = None
-    return parts
