@@ -135,7 +135,9 @@ def run_command(
             from locutus_dagster.cli.preflight import show_dry_run
 
             options = RunOptions.of(settings, **asked)
-            raise typer.Exit(show_dry_run(settings, workspace, chosen, options, out, err))
+            raise typer.Exit(
+                show_dry_run(settings, workspace, chosen, options, out, err, accessions=accessions)
+            )
         config = {
             "manifest": manifest,
             "status": status,

@@ -179,7 +179,8 @@ class ChainStep:
                 row.reason,
             )
         for kind, count in report.counts.items():
-            self.context.log.warning("%d rows repeat an accession (%s)", count, kind)
+            if count:
+                self.context.log.warning("%d rows repeat an accession (%s)", count, kind)
         return report.manifest
 
     def _tell_pass(self, done: PassDone) -> None:

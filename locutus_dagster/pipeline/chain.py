@@ -260,8 +260,7 @@ class _Walk:
         now = self._item()
         yield PhaseDone(self.key, Artifact.DELIVERED, receipt(record, now) | spent)
         yield PhaseDone(self.key, Artifact.SUMMARY, summary(now, self.parts))
-        kept = withdraw_superseded(item.accession_id, self.parts)
-        yield Finished(self.key, Result.DELIVERED, kept)
+        yield Finished(self.key, Result.DELIVERED, self._withdraw(item))
 
     # -- what was done before --------------------------------------------------------------
 
@@ -274,8 +273,7 @@ class _Walk:
             with self.parts.interim.claim(self.parts.workspace, item.accession_id) as room:
                 room.discard_parts()
                 self._delete(room.raw_zip, room.deidentified_zip)
-        withdraw_unrecorded(item.accession_id, self.parts)
-        kept = withdraw_superseded(item.accession_id, self.parts)
+        kept = self._withdraw(item)
         earlier: Metadata = {"delivered before": "yes, from the same attributes and settings"}
         last = self.ledger.standing(item.accession_id)[-1]
         yield PhaseDone(self.key, Artifact.RAW, earlier)
@@ -283,6 +281,12 @@ class _Walk:
         yield PhaseDone(self.key, Artifact.DELIVERED, receipt(last, item) | earlier)
         yield PhaseDone(self.key, Artifact.SUMMARY, summary(item, self.parts) | earlier)
         yield Finished(self.key, Result.UNCHANGED, "; ".join(filter(None, (why, kept))))
+
+    def _withdraw(self, item: WorkItem) -> str:
+        """Remove from the target what is to go; says what could not be removed."""
+        unrecorded = withdraw_unrecorded(item.accession_id, self.parts)
+        superseded = withdraw_superseded(item.accession_id, self.parts)
+        return "; ".join(filter(None, (unrecorded, superseded)))
 
     def _resumable_deidentified(self, item: WorkItem, room: Room) -> ArtifactRecord | None:
         record = self._resumable(item, DEIDENTIFIED, room.deidentified_zip)

@@ -14,7 +14,7 @@ from locutus_dagster.pipeline.extract import RAW
 from locutus_dagster.pipeline.fingerprints import delivered_subject, delivery_made_from
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
-from locutus_dagster.pipeline.unrecorded import take_back, withdraw_unrecorded
+from locutus_dagster.pipeline.unrecorded import take_back
 from locutus_dagster.targets import TargetError, delivery_key
 
 __all__ = ["SUPERSEDED", "deliver", "key_of"]
@@ -72,7 +72,6 @@ def deliver(
             "Another accession of this study has been delivered to the same place.",
             "The source holds one study under two accession numbers: withdraw one of the rows.",
         )
-    withdraw_unrecorded(item.accession_id, parts, besides=uri)
     parts.ledger.announce_delivery(item.accession_id, parts.target.name, uri, by.owner)
     receipt = parts.target.put(room.deidentified_zip, key, sha256=artifact.sha256)
     parts.checkpoint("deliver:put")

@@ -35,7 +35,6 @@ from locutus_dagster.pipeline.recall_parts import (
 )
 from locutus_dagster.pipeline.unrecorded import withdraw_unrecorded
 from locutus_dagster.pipeline.withdrawing import withdraw
-from locutus_dagster.targets import TargetError
 
 __all__ = [
     "PATIENCE",
@@ -245,10 +244,9 @@ def _empty(accession_id: int, parts: Recalling, outcome: RecallOutcome) -> None:
     outcome.gone += len(done.gone)
     outcome.left += [Left(accession_id, delivery.uri, why) for delivery, why in done.kept]
     begun = len(parts.ledger.announced(accession_id))
-    try:
-        withdraw_unrecorded(accession_id, parts)
-    except TargetError as error:
-        outcome.left.append(Left(accession_id, "a delivery that was never finished", str(error)))
+    kept = withdraw_unrecorded(accession_id, parts)
+    if kept:
+        outcome.left.append(Left(accession_id, "a delivery that was never finished", kept))
     else:
         outcome.unrecorded += begun
 

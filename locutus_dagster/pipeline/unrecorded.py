@@ -8,27 +8,32 @@ so that nothing can lie on a target of which no row speaks.
 from __future__ import annotations
 
 from locutus_dagster.pipeline.withdrawing import Withdrawing
+from locutus_dagster.targets import TargetError
 
 __all__ = ["take_back", "withdraw_unrecorded"]
 
 
-def withdraw_unrecorded(accession_id: int, parts: Withdrawing, *, besides: str = "") -> None:
+def withdraw_unrecorded(accession_id: int, parts: Withdrawing) -> str:
     """Remove what a worker that died put into the target and could not record any more.
 
-    Whoever calls it has the claim on the accession.
+    Whoever calls it has the claim on the accession, and has just delivered or found a delivery.
 
-    Args:
-        besides: a place that is about to be delivered to again.
-
-    Raises:
-        TargetError: it could not be removed; it stays noted.
+    Returns:
+        Why something could not be removed; it stays noted. Empty when nothing is left.
     """
+    kept = ""
     for target, uri in parts.ledger.announced(accession_id):
-        if target != parts.target.name or uri == besides:
+        if target != parts.target.name:
+            kept = f"no target named '{target}' is configured"
             continue
-        if not parts.ledger.recorded_at(target, uri):
-            parts.target.withdraw(uri)
+        try:
+            if not parts.ledger.recorded_at(target, uri):
+                parts.target.withdraw(uri)
+        except TargetError as error:
+            kept = error.message
+            continue
         parts.ledger.forget_announced(accession_id, target, uri)
+    return f"an unfinished delivery could not be removed: {kept}" if kept else ""
 
 
 def take_back(accession_id: int, uri: str, parts: Withdrawing) -> None:
