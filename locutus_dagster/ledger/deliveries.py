@@ -51,8 +51,11 @@ class Deliveries(LedgerConnection):
 
     def announce_delivery(
         self, accession_id: int, target: str, uri: str, owner: str | None = None
-    ) -> None:
+    ) -> bool:
         """Note where a delivery is about to be made, so that no crash leaves one unknown.
+
+        Returns:
+            False when another accession is about to deliver there, or died when it was.
 
         Raises:
             ClaimLostError: `owner` has the accession in hand no more.
@@ -61,7 +64,16 @@ class Deliveries(LedgerConnection):
             accession = session.get_one(Accession, accession_id, with_for_update=True)
             if owner is not None and accession.claimed_by != owner:
                 raise ClaimLostError
-            session.merge(Announcement(target=target, uri=uri, accession_id=accession_id))
+            other = session.scalar(
+                select(Announcement.accession_id).where(
+                    Announcement.target == target,
+                    Announcement.uri == uri,
+                    Announcement.accession_id != accession_id,
+                )
+            )
+            if other is None:
+                session.merge(Announcement(target=target, uri=uri, accession_id=accession_id))
+            return other is None
 
     def announced(self, accession_id: int) -> list[tuple[str, str]]:
         """Target and URI of deliveries that were begun and never recorded."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, update
+from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.claims import clock
 from locutus_dagster.ledger.reading import LedgerReader, select_items
@@ -19,7 +20,15 @@ from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Reso
 from locutus_dagster.ledger.states import Phase, State
 from locutus_dagster.ledger.work import WorkItem
 
-__all__ = ["Selecting", "Selection", "Standing", "conditions", "in_hand", "standing_command"]
+__all__ = [
+    "Selecting",
+    "Selection",
+    "Standing",
+    "conditions",
+    "in_hand",
+    "point_at_first_rows",
+    "standing_command",
+]
 
 _IN_CHUNK = 500
 
@@ -91,17 +100,7 @@ class Selecting(LedgerReader):
         """
         each_once = None
         if not selection.manifests and not selection.partition_keys:
-            first = (
-                select(func.min(ManifestRow.id))
-                .where(ManifestRow.accession_id == Accession.id)
-                .where(ManifestRow.partition_key.is_not(None))
-                .correlate(Accession)
-                .scalar_subquery()
-            )
-            each_once = or_(
-                ManifestRow.id == Accession.row_id,
-                Accession.row_id.is_(None) & (ManifestRow.id == first),
-            )
+            each_once = ManifestRow.id == Accession.row_id
         found: list[WorkItem] = []
         pieces = list(_pieces_of(selection))
         with self.session(reads_only=True) as session:
@@ -112,6 +111,26 @@ class Selecting(LedgerReader):
         if len(pieces) > 1:
             found.sort(key=lambda item: item.row_id)
         return found
+
+
+def point_at_first_rows(session: Session, manifest_id: int) -> None:
+    """Let accessions that no row has claimed yet point at the first one of a manifest.
+
+    Within the transaction that has written the rows. Which row an accession comes with is then a
+    plain join; found out when it is asked for, it took a database without statistics minutes.
+    """
+    first = (
+        select(ManifestRow.accession_id, func.min(ManifestRow.id).label("row"))
+        .where(ManifestRow.manifest_id == manifest_id, ManifestRow.partition_key.is_not(None))
+        .group_by(ManifestRow.accession_id)
+        .subquery()
+    )
+    session.execute(
+        update(Accession)
+        .where(Accession.id == first.c.accession_id, Accession.row_id.is_(None))
+        .values(row_id=first.c.row)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def conditions(

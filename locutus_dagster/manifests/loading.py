@@ -17,6 +17,7 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace, now
+from locutus_dagster.ledger.selection import point_at_first_rows
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.store import Ledger
 from locutus_dagster.manifests.bulk import among, in_pieces, insert_rows
@@ -131,6 +132,7 @@ def _write(
         first = _row_ids(session, record.id, found.repeated)
         rows = (_values(row, found.keys, ids, first) for row in found.repeated)
         insert_rows(session, _ROWS, rows, common)
+        point_at_first_rows(session, record.id)
         return
     unsettled = found.unsettled
     ids = _accession_ids(session, workspace, unsettled, found.accession_ids)
@@ -146,6 +148,7 @@ def _write(
                 for here, one in zip(which, values, strict=True)
             ],
         )
+    point_at_first_rows(session, found.manifest_id)
 
 
 def _values(

@@ -67,12 +67,14 @@ def deliver(
     """
     key = key_of(item, study_token, parts)
     uri = parts.target.uri(key)
-    if parts.ledger.delivered_elsewhere(item.accession_id, parts.target.name, uri):
+    target = parts.target.name
+    if parts.ledger.delivered_elsewhere(
+        item.accession_id, target, uri
+    ) or not parts.ledger.announce_delivery(item.accession_id, target, uri, by.owner):
         raise TargetError(
             "Another accession of this study has been delivered to the same place.",
             "The source holds one study under two accession numbers: withdraw one of the rows.",
         )
-    parts.ledger.announce_delivery(item.accession_id, parts.target.name, uri, by.owner)
     receipt = parts.target.put(room.deidentified_zip, key, sha256=artifact.sha256)
     parts.checkpoint("deliver:put")
     made = artifact.made_from or {}

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from locutus_dagster.ledger import Ledger, State, WorkItem
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow
+from locutus_dagster.ledger.selection import point_at_first_rows
 from locutus_dagster.ledger.work import (
     ArtifactRecord,
     Attempt,
@@ -98,6 +99,8 @@ def add_items(
             )
             for number, accession_number in enumerate(accession_numbers, start=1)
         )
+        session.flush()
+        point_at_first_rows(session, manifest.id)
     return ledger.manifest_items(workspace, name)
 
 

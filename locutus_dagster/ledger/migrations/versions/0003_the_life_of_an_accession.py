@@ -64,6 +64,11 @@ def upgrade() -> None:
         sqlite_where=_STANDS, postgresql_where=_STANDS,
     )
 
+    op.execute(
+        'UPDATE accession SET row_id = (SELECT min(manifest_row.id) FROM manifest_row'
+        ' WHERE manifest_row.accession_id = accession.id'
+        ' AND manifest_row.partition_key IS NOT NULL)'
+    )
     op.create_table('announcement',
     sa.Column('target', sa.String(length=64), nullable=False),
     sa.Column('uri', sa.Text(), nullable=False),
