@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +29,7 @@ from pydantic_settings import (
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.reference_settings import run_settings_from
+from locutus_dagster.run_modes import Reprocess, Sweep
 
 __all__ = [
     "DEFAULT_KEY_TEMPLATE",
@@ -70,26 +70,6 @@ def parse_size(value: object) -> int:
     number, unit, binary = match.groups()
     base = 1024 if binary else 1000
     return int(float(number) * base ** _POWERS[unit.lower()])
-
-
-class Reprocess(str, Enum):
-    """What becomes of an accession that is finished when a run comes to it (reference: §3)."""
-
-    NONE = "none"  # unchanged: reported and skipped; changed: reported as changed
-    FORCE = "force"  # processed again, changed or not
-    PREDELETE = "predelete"  # the same, and what the ledger has of it is deleted first
-    PRERETIRE = "preretire"  # the same, and what the ledger has of it becomes history first
-    PRERETIRE_ONLY_CHANGED = "preretire-only-changed"  # that, where something has changed
-    # Nothing again; a change of settings alone is no change.
-    ALLOW_IF_ONLY_CONFIG_CHANGED = "allow-if-only-config-changed"
-
-
-class Sweep(str, Enum):
-    """Which accessions that stand in the middle of their walk a run goes on with."""
-
-    MANIFEST = "manifest"  # those that it was asked for
-    WORKSPACE = "workspace"  # any of the workspace
-    OFF = "off"  # none: they are left as they stand
 
 
 class _Strict(BaseModel):

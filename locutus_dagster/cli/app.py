@@ -124,7 +124,9 @@ def config_init(
             folder=folder,
             share=share,
         )
-        out.print(f"Wrote {path}. Next: locutus load-manifest FILE.csv", highlight=False)
+        out.print(
+            f"Wrote {path}. Next: locutus load-manifest FILE.csv", highlight=False, soft_wrap=True
+        )
 
 
 @config_app.command("show")
@@ -134,7 +136,7 @@ def config_show() -> None:
         from locutus_dagster.settings import config_file, load_settings
 
         settings = load_settings()
-        out.print(f"# file: {config_file()}", highlight=False)
+        out.print(f"# file: {config_file()}", highlight=False, soft_wrap=True)
         hidden = {"ledger_url": True, "workspaces": {"__all__": {"secret", "source"}}}
         out.print_json(settings.model_dump_json(exclude=hidden))  # type: ignore[arg-type]
 

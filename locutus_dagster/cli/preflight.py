@@ -19,7 +19,7 @@ import typer
 
 from locutus_dagster.cli.console import FAILED, err, errors_for_people, out
 from locutus_dagster.errors import LocutusError
-from locutus_dagster.settings import Reprocess
+from locutus_dagster.run_modes import Reprocess
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,7 @@ import typer
 
 from locutus_dagster.cli.console import err, errors_for_people, out
 from locutus_dagster.errors import LocutusError
-from locutus_dagster.settings import Reprocess, Sweep
+from locutus_dagster.run_modes import Reprocess, Sweep
 
 if TYPE_CHECKING:
     from locutus_dagster.ledger.selection import Selection

@@ -59,7 +59,7 @@ from locutus_dagster.pipeline.telling import (
 from locutus_dagster.pipeline.transform import DEIDENTIFIED, transform
 from locutus_dagster.pipeline.unrecorded import withdraw_unrecorded
 from locutus_dagster.pipeline.withdrawing import withdraw_superseded
-from locutus_dagster.settings import Reprocess
+from locutus_dagster.run_modes import Reprocess
 from locutus_dagster.sources.base import FoundStudy, SourceUnavailableError
 from locutus_dagster.targets import TargetError
 

@@ -18,7 +18,7 @@ from locutus_dagster.pipeline.fingerprints import delivery_made_from, usable_key
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.resolving import Nothing, settle
-from locutus_dagster.settings import Reprocess, Sweep
+from locutus_dagster.run_modes import Reprocess, Sweep
 from locutus_dagster.sources.base import FoundStudy
 
 __all__ = ["Decision", "Do", "Facts", "decide", "look"]

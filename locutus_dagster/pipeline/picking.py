@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from locutus_dagster.ledger import Ledger, Phase, State
 from locutus_dagster.ledger.selection import Selection
-from locutus_dagster.settings import Sweep
+from locutus_dagster.run_modes import Sweep
 
 __all__ = ["picked_up"]
 

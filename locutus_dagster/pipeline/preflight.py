@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import cast
 
-from locutus_dagster.ledger import Phase, State, WorkItem
+from locutus_dagster.ledger import Ledger, Phase, State, WorkItem
 from locutus_dagster.ledger.fingerprints import changes
 from locutus_dagster.ledger.selection import Selection
 from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
@@ -26,6 +27,7 @@ from locutus_dagster.pipeline.foreseen import Foreseen, Would, decided
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.picking import picked_up
+from locutus_dagster.pipeline.preflight_ahead import LedgerAhead
 from locutus_dagster.sources.base import StudySource
 
 __all__ = ["Foreseen", "Would", "chosen", "preflight"]
@@ -77,8 +79,11 @@ def preflight(
         LedgerError: the ledger cannot.
     """
     done: dict[int, WorkItem] = {}
-    with _looking(parts, options, threads) as look_at:
-        for item, record in look_at(items):
+    asides = Asides.of(parts)
+    ahead = LedgerAhead(parts.ledger, asides.decided)
+    parts = replace(parts, ledger=cast(Ledger, ahead))
+    with _looking(parts, options, threads, asides) as look_at:
+        for item, record in look_at(ahead.reading(items)):
             first = done.get(item.accession_id)
             if first is not None:
                 record = _after(first, item, record, parts, options)
@@ -89,9 +94,9 @@ def preflight(
 
 @contextmanager
 def _looking(
-    parts: Parts, options: RunOptions, threads: int
+    parts: Parts, options: RunOptions, threads: int, asides: Asides
 ) -> Iterator[Callable[[Iterable[WorkItem]], Iterator[tuple[WorkItem, Foreseen]]]]:
-    another_source, asides = parts.another_source, Asides.of(parts)
+    another_source = parts.another_source
     if another_source is None or threads <= 1:
         looker = Looker(parts, options, asides)
         yield lambda items: ((item, looker.foresee(item)) for item in items)

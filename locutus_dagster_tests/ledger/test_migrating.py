@@ -149,7 +149,12 @@ def test_an_earlier_ledger_s_accessions_are_told_as_before(kept: Kept) -> None:
     assert (failed.phase, failed.reason) == (3, "no answer")
     for item in items:
         assert (item.generation, item.label, item.changed, item.resolve_via) == (1, "", "", "")
-        assert (item.current_row_id, item.claimed_until, item.duplicate) == (None, None, False)
+        # The one that it would be processed for is noted for each.
+        assert (item.current_row_id, item.claimed_until, item.duplicate) == (
+            item.row_id,
+            None,
+            False,
+        )
         assert item.updated_at == AT
     (rejected,) = kept.ledger.rejected_rows("ws", "old")
     assert (rejected.rejected, rejected.resolve_via) == ("no number", "")

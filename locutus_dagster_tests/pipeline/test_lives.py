@@ -21,7 +21,7 @@ from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import State
 from locutus_dagster.ledger.states import TRANSITIONS
 from locutus_dagster.pipeline.outcomes import Finished
-from locutus_dagster.settings import Reprocess, Sweep
+from locutus_dagster.run_modes import Reprocess, Sweep
 from locutus_dagster_tests.pipeline.small_world import SmallWorld
 
 NUMBERS = ("ACC1", "ACC2", "ACC3")

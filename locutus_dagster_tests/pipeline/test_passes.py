@@ -10,7 +10,7 @@ from locutus_dagster.ledger import State
 from locutus_dagster.pipeline.outcomes import Finished, PassDone, Result
 from locutus_dagster.pipeline.passes import run_passes
 from locutus_dagster.pipeline.picking import picked_up
-from locutus_dagster.settings import Sweep
+from locutus_dagster.run_modes import Sweep
 from locutus_dagster.targets import TargetError
 from locutus_dagster_tests.pipeline.small_world import SmallWorld
 

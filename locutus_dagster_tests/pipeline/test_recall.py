@@ -13,7 +13,7 @@ from locutus_dagster.pipeline.outcomes import Finished, Result
 from locutus_dagster.pipeline.recall_parts import RecallError
 from locutus_dagster.pipeline.recalling import lift, recall
 from locutus_dagster.pipeline.workspace_secret import secret_path
-from locutus_dagster.settings import Reprocess
+from locutus_dagster.run_modes import Reprocess
 from locutus_dagster_tests.ledger.rows import add_items
 from locutus_dagster_tests.pipeline.recalls import (
     BACK,

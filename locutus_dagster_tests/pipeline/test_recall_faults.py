@@ -16,7 +16,7 @@ from locutus_dagster.pipeline import recalling
 from locutus_dagster.pipeline.chain import process_accession
 from locutus_dagster.pipeline.outcomes import Result
 from locutus_dagster.pipeline.recalling import RecallOutcome, recall
-from locutus_dagster.settings import Reprocess
+from locutus_dagster.run_modes import Reprocess
 from locutus_dagster_tests.parts.postgres import PostgresServer
 from locutus_dagster_tests.pipeline.recalls import (
     WHY,

@@ -12,7 +12,7 @@ import pytest
 from locutus_dagster.ledger import State
 from locutus_dagster.ledger.reference_status import status
 from locutus_dagster.pipeline.outcomes import Finished, PhaseDone, Result
-from locutus_dagster.settings import Reprocess, Sweep
+from locutus_dagster.run_modes import Reprocess, Sweep
 from locutus_dagster_tests.pipeline.small_world import SmallWorld
 
 ACC = "ACC1"

@@ -12,7 +12,7 @@ from locutus_dagster.pipeline.deliver import SUPERSEDED
 from locutus_dagster.pipeline.outcomes import Result
 from locutus_dagster.pipeline.recall_parts import RecallParts
 from locutus_dagster.pipeline.withdrawing import withdraw, withdraw_superseded
-from locutus_dagster.settings import Reprocess
+from locutus_dagster.run_modes import Reprocess
 from locutus_dagster_tests.pipeline.recalls import filled, opened
 from locutus_dagster_tests.pipeline.small_world import SmallWorld
 
