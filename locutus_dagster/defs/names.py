@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_WORKSPACE",
     "GATE",
     "INTERIM",
+    "OPERATIONS",
     "PAUSED",
     "SUMMARY",
     "TARGET",
@@ -31,6 +32,9 @@ GATE = "no_identifier_left"
 CHANGED = "changed"
 # The metadata of a run's failure that says why it was paused.
 PAUSED = "paused"
+# The group of assets that are no part of a chain. A workspace's group holds its chain alone, so
+# that "Materialize all" there means just that.
+OPERATIONS = "operations"
 # The kinds of IO managers that a workspace has.
 INTERIM, TARGET, SUMMARY = "interim_zip_io", "target_io", "summary_io"
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from locutus_dagster.defs.names import OPERATIONS
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.ledger.selection import Selection
@@ -94,7 +95,7 @@ def preflight_asset(workspace: str, settings: Settings) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=preflight_key(workspace),
-        group_name=workspace,
+        group_name=OPERATIONS,
         description=_DESCRIPTION,
         kinds={"table"},
         owners=list(own.owners or (f"team:{workspace}",)),

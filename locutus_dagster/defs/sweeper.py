@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from locutus_dagster.defs.names import OPERATIONS
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.errors import describe_unexpected
 from locutus_dagster.pipeline.sweep_report import SweepReport, Swept
@@ -37,7 +38,7 @@ class SweepConfig(dg.Config):
 
 @dg.asset(
     name=SWEEP,
-    group_name="operations",
+    group_name=OPERATIONS,
     kinds={"file"},
     description="Removes from the scratch folder of the host on which it runs what nobody needs "
     "any more: half-written files, files that the ledger does not claim, what is left of finished "

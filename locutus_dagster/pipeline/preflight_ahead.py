@@ -20,7 +20,7 @@ from locutus_dagster.ledger.work import DeliveryRecord
 
 __all__ = ["LedgerAhead"]
 
-_TOGETHER = 500  # items; more than all threads together may have in hand
+_TOGETHER = 500
 
 
 class LedgerAhead:
@@ -28,11 +28,15 @@ class LedgerAhead:
 
     Args:
         decided: accessions about which a person's decision stands.
+        together: how many items are read at a time; more than threads have in hand at a time.
     """
 
-    def __init__(self, ledger: Ledger, decided: Collection[int]) -> None:
+    def __init__(
+        self, ledger: Ledger, decided: Collection[int], *, together: int = _TOGETHER
+    ) -> None:
         self._ledger = ledger
         self._decided = decided
+        self._together = together
         self._deliveries: dict[int, list[DeliveryRecord]] = {}
         self._recalled: dict[int | str | None, RecallRecord] = {}
 
@@ -43,7 +47,7 @@ class LedgerAhead:
         """The items, one by one, each after what there is to know of it has been read."""
         left = iter(items)
         before: dict[int, list[DeliveryRecord]] = {}
-        while some := list(islice(left, _TOGETHER)):
+        while some := list(islice(left, self._together)):
             read = self._read(some)
             # Some of those before may still be looked at by other threads.
             self._deliveries = {**before, **read}

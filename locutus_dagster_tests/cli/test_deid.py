@@ -337,7 +337,7 @@ print("rooms:", sorted(rooms))
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert "unwanted: set()" in done.stdout
-    assert "rooms: ['cli', 'deid', 'durable_files', 'errors']" in done.stdout
+    assert "rooms: ['cli', 'deid', 'durable_files', 'errors', 'run_modes']" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])

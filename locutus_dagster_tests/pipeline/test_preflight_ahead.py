@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
 from locutus_dagster.ledger import Ledger, WorkItem
 from locutus_dagster.ledger.resolutions import ResolutionRecord, ResolveCommand
+from locutus_dagster.ledger.work import Attempt
+from locutus_dagster.pipeline.preflight import preflight
 from locutus_dagster.pipeline.preflight_ahead import LedgerAhead
 from locutus_dagster_tests.ledger.rows import add_items, walk
+from locutus_dagster_tests.pipeline.looking import CT, TellingSource, looking, study
+from locutus_dagster_tests.pipeline.small_world import SmallWorld
 
 _DECIDED = ResolutionRecord(ResolveCommand.MERGE)
 
@@ -16,8 +26,9 @@ def many(ledger: Ledger) -> list[WorkItem]:
     subjects = [f"S{n % 7}" for n in range(30)]
     items = add_items(ledger, *numbers, name="first", subjects=subjects)
     for n, item in enumerate(items):
+        by = Attempt(row_id=item.row_id if n % 2 else None)
         if n % 3:
-            walk(ledger, item, uri=f"file:///share/{n}.zip")
+            walk(ledger, item, by=by, uri=f"file:///share/{n}.zip")
         if n % 6 == 1:  # delivered again: the first delivery is superseded
             ledger.request_reprocessing(item.accession_id, "again")
             walk(ledger, item, uri=f"file:///share/{n}-again.zip")
@@ -41,10 +52,45 @@ def learned(ledger: Ledger | LedgerAhead, item: WorkItem) -> tuple[object, ...]:
     )
 
 
-def test_what_was_read_ahead_is_what_the_ledger_says(ledger: Ledger, monkeypatch: object) -> None:
+@pytest.mark.parametrize("together", [4, 500])
+def test_what_was_read_ahead_is_what_the_ledger_says(ledger: Ledger, together: int) -> None:
     items = many(ledger)
-    ahead = LedgerAhead(ledger, {items[4].accession_id})
-    read = [(item, learned(ahead, item)) for item in ahead.reading(items)]
-    assert [item for item, _ in read] == items
-    for item, found in read:
-        assert found == learned(ledger, item)
+    ahead = LedgerAhead(ledger, {items[4].accession_id}, together=together)
+    known = {item.row_id: learned(ledger, item) for item in items}
+    in_hand: list[WorkItem] = []
+    asked = 0
+    for item in ahead.reading(items):
+        in_hand = [*in_hand, item][-4:]  # other threads are still at those before
+        for one in in_hand:
+            assert learned(ahead, one) == known[one.row_id]
+            asked += 1
+    assert asked >= len(items) == 35
+
+
+def test_a_preflight_of_more_accessions_asks_the_ledger_no_more_often(tmp_path: Path) -> None:
+    world = SmallWorld.build(tmp_path / "w")
+    numbers = [f"ACC{n}" for n in range(40)]
+    for number in numbers:
+        world.put_study(number)
+    keys = world.load(*numbers)
+    assert asked_for(world, keys[:4]) == asked_for(world, keys)
+    world.run(keys[:20])
+    assert asked_for(world, keys[:4]) == asked_for(world, keys)
+
+
+def asked_for(world: SmallWorld, keys: list[str]) -> int:
+    """How many statements a preflight of these partitions makes."""
+    items = world.ledger.work_items("default", keys)
+    source = TellingSource({item.accession_number: [study("a", {CT: 1})] for item in items})
+    made: list[str] = []
+
+    def note(*about: object) -> None:
+        made.append(str(about[2]))
+
+    with looking(world.settings, source) as parts:
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            assert len(list(preflight(items, parts, world.options()))) == len(keys)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+    return len(made)
