@@ -62,7 +62,13 @@ def run_and_show(
         The exit code: 0 all fine, 2 some accessions failed, 1 the run could not work, 130 it was
         paused.
     """
-    from locutus_dagster.defs.instance import failure_of, new_run_id, open_instance, process
+    from locutus_dagster.defs.instance import (
+        failure_of,
+        new_run_id,
+        open_instance,
+        passes_of,
+        process,
+    )
     from locutus_dagster.pipeline.workspace_policy import workspace_policy
 
     policy = workspace_policy(settings, workspace)
@@ -79,6 +85,12 @@ def run_and_show(
         with _Watch(ledger, title, run_id, len(items), out):
             succeeded = process(instance, settings, workspace, request.config, run_id)
         failure = failure_of(instance, run_id)
+        for line in (
+            passes_of(instance, run_id)
+            if request.config.get("until_converged", settings.run.until_converged)
+            else ()
+        ):
+            out.print(line, highlight=False, soft_wrap=True)
     items = ledger.work_items(workspace, [item.partition_key for item in items])
     without_work: dict[str, int] = {}
     for name in manifests:

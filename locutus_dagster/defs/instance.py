@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 
 from locutus_dagster.defs.build import build_defs
-from locutus_dagster.defs.names import PAUSED, scoped
+from locutus_dagster.defs.names import PAUSED, ROUND, scoped
 from locutus_dagster.settings import Settings
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "failure_of",
     "new_run_id",
     "open_instance",
+    "passes_of",
     "process",
 ]
 
@@ -94,6 +95,15 @@ class RunFailure:
 
     description: str = ""
     paused: str = ""
+
+
+def passes_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What a run logged at the end of each of its passes."""
+    return [
+        entry.user_message
+        for entry in instance.all_logs(run_id)
+        if entry.dagster_event is None and entry.user_message.startswith(f"{ROUND} ")
+    ]
 
 
 def failure_of(instance: dg.DagsterInstance, run_id: str) -> RunFailure:

@@ -17,6 +17,7 @@ __all__ = [
     "INTERIM",
     "OPERATIONS",
     "PAUSED",
+    "ROUND",
     "SUMMARY",
     "TARGET",
     "asset_key",
@@ -30,6 +31,8 @@ DEFAULT_WORKSPACE = "default"
 GATE = "no_identifier_left"
 # The metadata of an observation that a delivery is not what a later manifest asks for.
 CHANGED = "changed"
+# How the report of one pass begins in a run's log.
+ROUND = "Pass"
 # The metadata of a run's failure that says why it was paused.
 PAUSED = "paused"
 # The group of assets that are no part of a chain. A workspace's group holds its chain alone, so

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 
 from locutus_dagster.defs.chain_config import ChainConfig
-from locutus_dagster.defs.names import CHANGED, GATE, PAUSED, chain_keys
+from locutus_dagster.defs.names import CHANGED, GATE, PAUSED, ROUND, chain_keys
 from locutus_dagster.defs.partitions import register_partitions
 from locutus_dagster.defs.pause import report_pause
 from locutus_dagster.defs.plans import plan, withdraw_plan
@@ -188,7 +188,8 @@ class ChainStep:
         rest = done.ended or f"{done.left} are left for the next pass"
         if done.fault:
             self.context.log.warning("Pass %d could not work: %s", done.number, done.fault)
-        self.context.log.info("Pass %d: %s; %s", done.number, counts, rest)
+        # The words by which `defs/instance.py` finds it again.
+        self.context.log.info("%s %d: %s; %s", ROUND, done.number, counts, rest)
 
     def _materialization(self, done: PhaseDone) -> Iterator[dg.AssetMaterialization]:
         key = self.keys.get(done.artifact)
