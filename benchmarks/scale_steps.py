@@ -26,15 +26,15 @@ __all__ = ["LISTINGS", "MANIFEST", "WORKSPACE"]
 WORKSPACE, MANIFEST = "default", "scale"
 #: What is asked of the ledger, by what it is called in the table.
 LISTINGS = {
-    "everything": "all accessions, as items of work",
-    "failed": "those that failed",
-    "manifest": "one manifest",
-    "subject": "one subject",
-    "since": "changed within a day",
-    "numbers": "1,000 accession numbers",
-    "resolved": "those with a decision of a person",
-    "counts": "what `locutus status` asks",
-    "rows": "every row, page by page",
+    "everything": "list all accessions, as items of work",
+    "failed": "list those that failed",
+    "manifest": "list one manifest",
+    "subject": "list one subject",
+    "since": "list those changed within a day",
+    "numbers": "list 1,000 accession numbers",
+    "resolved": "list those with a decision of a person",
+    "counts": "count what `locutus status` shows",
+    "rows": "read every row, page by page",
 }
 _LISTED = 3  # times; the median counts
 _CLAIMED = 200

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from locutus_dagster.defs.names import asset_key
 from locutus_dagster.defs.resources import EngineResource
@@ -69,14 +72,29 @@ def report_pause(
     """
     verdict = _verdict(switches)
     for workspace in workspaces:
+        key = asset_key(workspace, Artifact.RAW)
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(
-                asset_key=asset_key(workspace, Artifact.RAW),
+                asset_key=key,
                 check_name=NOT_PAUSED,
                 blocking=False,
+                target_materialization_data=_latest_materialization(instance, key),
                 **verdict,
             )
         )
+
+
+def _latest_materialization(
+    instance: dg.DagsterInstance, key: dg.AssetKey
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """What the result speaks of; by times alone, which SQLite rounds, it may look too old."""
+    records = instance.get_asset_records([key])
+    last = records[0].asset_entry.last_materialization_record if records else None
+    if last is None:
+        return None
+    return AssetCheckEvaluationTargetMaterializationData(
+        run_id=last.run_id, storage_id=last.storage_id, timestamp=last.timestamp
+    )
 
 
 def show_pause(settings: Settings, switches: Sequence[PauseRecord]) -> bool:

@@ -228,7 +228,7 @@ class Overview(LedgerConnection):
             while True:
                 with self.session(reads_only=True) as session:
                     statement = _listed(workspace, identity, selection, clock(session), last)
-                    page = session.execute(statement).all()
+                    page = session.connection().execute(statement).all()
                 yield from map(_listed_row, page)
                 if len(page) < _PAGE:
                     break
