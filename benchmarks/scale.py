@@ -154,7 +154,7 @@ def _steps(environment: dict[str, str], manifest: Path) -> Found:
     found["status --list"] = command("status", "--list")
     found["show"] = command("show", accession_number(ROWS // 200 * 100 + 1))
     found["preflight"] = step("preflight", str(manifest.with_name("preflight.csv")))
-    found["claims"] = step("claims")
+    found["walks"] = step("walks")
     return found
 
 
@@ -211,7 +211,7 @@ def _print(found: dict[str, Found]) -> None:
     print("|---|" + "---:|" * len(columns))
     missed = [f"{name}: {what}" for name, of in found.items() for what in _missed(of)]
     for what in next(iter(found.values())):
-        if what in ("spread", "claims"):
+        if what in ("spread", "walks"):
             continue
         _line(_TITLES.get(what, what), what, found)
         for part, title in _PARTS.get(what, {}).items():
@@ -225,11 +225,13 @@ def _print(found: dict[str, Found]) -> None:
     for outcome in next(iter(found.values()))["preflight"].said["outcomes"]:
         counts = (of["preflight"].said["outcomes"].get(outcome, 0) for of in found.values())
         print(f"| {outcome} | " + " | ".join(f"{count:,}" for count in counts) + " |")
-    print("\n| one accession, ms | " + " | ".join(found) + " |")
+    print("\n| what the ledger is told of one accession, ms | " + " | ".join(found) + " |")
     print("|---|" + "---:|" * len(found))
-    for what in next(iter(found.values()))["claims"].said["each"]:
-        each = (of["claims"].said["each"][what] for of in found.values())
+    for what in next(iter(found.values()))["walks"].said["each"]:
+        each = (of["walks"].said["each"][what] for of in found.values())
         print(f"| {what} | " + " | ".join(f"{1000 * seconds:.1f}" for seconds in each) + " |")
+    sums = (1000 * of["walks"].seconds for of in found.values())
+    print("| together | " + " | ".join(f"{milliseconds:.1f}" for milliseconds in sums) + " |")
 
 
 def _line(title: str, what: str, found: dict[str, Found]) -> None:

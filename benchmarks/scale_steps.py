@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ LISTINGS = {
     "rows": "read every row, page by page",
 }
 _LISTED = 3  # times; the median counts
-_CLAIMED = 200
+_WALKED = 200
 
 Result = dict[str, Any]
 
@@ -198,27 +199,34 @@ def _parts_to_look() -> Parts:
     return replace(parts, source=FakeSource(), another_source=FakeSource)
 
 
-def claims() -> Result:
-    """Take accessions in hand, change their state, and give them back: seconds for each of them."""
+def walks() -> Result:
+    """What the ledger is told of an accession on its walk: seconds for each thing, in a median."""
     from locutus_dagster.ledger import State
     from locutus_dagster.ledger.selection import Selection
     from locutus_dagster.ledger.work import Attempt
+    from locutus_dagster_tests.ledger import rows
 
     ledger = _ledger()
-    loaded = ledger.select(WORKSPACE, Selection(states=frozenset({State.LOADED})))[:_CLAIMED]
-    taken: dict[str, list[float]] = {"claim": [], "change of state": [], "release": []}
+    loaded = ledger.select(WORKSPACE, Selection(states=frozenset({State.LOADED})))[:_WALKED]
+    taken: dict[str, list[float]] = {}
     owner = "here|bench"
     for item in loaded:
-        by = Attempt(owner=owner, run_id="run", row_id=item.row_id)
-        identity = item.accession_id
-        seconds, won = _timed(lambda: ledger.claim(identity, owner, 120))  # noqa: B023 - called now
-        if not won:
-            raise SystemExit("an accession could not be claimed: no figure")
-        taken["claim"].append(seconds)
-        seconds, _ = _timed(lambda: ledger.record_state(identity, State.PENDING, by=by))  # noqa: B023
-        taken["change of state"].append(seconds)
-        seconds, _ = _timed(lambda: ledger.release(identity, owner))  # noqa: B023
-        taken["release"].append(seconds)
+        by, identity = Attempt(owner=owner, run_id="run", row_id=item.row_id), item.accession_id
+        delivery = rows.delivery(uri=f"file:///share/{identity}.zip")
+        place = (identity, delivery.target, delivery.uri)
+        walk: dict[str, Callable[[], Any]] = {
+            "claim": partial(ledger.claim, identity, owner, 120),
+            "extracted": partial(rows.extract, ledger, item, by),
+            "de-identified": partial(rows.deidentify, ledger, item, rows.CT, rows.SR, by=by),
+            "is the place free": partial(ledger.delivered_elsewhere, *place),
+            "about to deliver": partial(ledger.announce_delivery, *place, owner),
+            "delivered": partial(ledger.record_delivered, identity, delivery, by=by),
+            "release": partial(ledger.release, identity, owner),
+        }
+        for what, step in walk.items():
+            taken.setdefault(what, []).append(_timed(step)[0])
+    if any(ledger.state_of(item.accession_id) is not State.DELIVERED for item in loaded):
+        raise SystemExit("an accession was not delivered: no figure")
     medians = {what: statistics.median(all_of) for what, all_of in taken.items()}
     return {"accessions": len(loaded), "seconds": sum(medians.values()), "each": medians}
 
@@ -230,7 +238,7 @@ _STEPS: dict[str, Callable[..., Result]] = {
     "spread": spread,
     "listing": listing,
     "preflight": preflight,
-    "claims": claims,
+    "walks": walks,
 }
 
 if __name__ == "__main__":
