@@ -229,6 +229,7 @@ class Delivery(Base):
             postgresql_where=_STANDS,
         ),
         Index(None, "accession_id"),
+        Index(None, "uri"),  # also of what stands no more
     )
 
     id: Mapped[int] = mapped_column(_ID, primary_key=True)

@@ -63,6 +63,7 @@ def upgrade() -> None:
         'uq_delivery_standing', 'delivery', ['target', 'uri'], unique=True,
         sqlite_where=_STANDS, postgresql_where=_STANDS,
     )
+    op.create_index('ix_delivery_uri', 'delivery', ['uri'])
 
     op.execute(
         'UPDATE accession SET row_id = (SELECT min(manifest_row.id) FROM manifest_row'
