@@ -138,4 +138,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError('what later generations hold would be lost; restore a backup')
+    raise RuntimeError('what later generations hold would be lost: restore a backup instead')
