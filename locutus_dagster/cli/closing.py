@@ -74,6 +74,22 @@ def show_closing(
         rest = ", ".join(f"{count} {word}" for word, count in without_work.items())
         out.print(f"{rows} rows: {len(items)} accessions, {rest}.", highlight=False)
     _show_withheld(ledger, items, out)
+    _show_to_withdraw(ledger, items, out)
+
+
+def _show_to_withdraw(ledger: Ledger, items: Sequence[WorkItem], out: Console) -> None:
+    """Print how many deliveries were to be removed from their target and still lie there."""
+    shown = {item.accession_id for item in items}
+    workspaces = {item.workspace for item in items}
+    noted = [found for name in workspaces for found in ledger.to_withdraw(name)]
+    left = sum(accession_id in shown for accession_id, _ in noted)
+    if left:
+        out.print(
+            f"[yellow]{left} deliveries are still to be withdrawn[/yellow]: look at the target, "
+            "and run again.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _worth_a_line(items: Sequence[WorkItem]) -> tuple[Sequence[WorkItem], int]:

@@ -82,7 +82,9 @@ def run_command(
             help="Ask the source whether the studies of deliveries have changed.",
         ),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="A name for this batch, kept with it.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="A name for this batch, kept with it; it names nobody.")
+    ] = None,
     dry_run: Annotated[
         bool | None,
         typer.Option("--dry-run/--for-real", help="Say what would happen, and change nothing."),

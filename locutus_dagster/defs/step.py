@@ -238,7 +238,9 @@ class ChainStep:
         self.ended[end.partition_key] = end
         if end.result is Result.FAILED:
             self.context.log.error("%s failed: %s", end.partition_key, end.reason)
-        elif end.result in _AS_BEFORE:
+        elif (
+            end.result in _AS_BEFORE or end.reason
+        ):  # delivered, and something beside it was not done
             self.context.log.warning("%s %s: %s", end.partition_key, end.result.value, end.reason)
 
     def _show_pause(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from sqlalchemy import text
 
 from locutus_dagster.cli.running import RunRequest, run_and_show
 from locutus_dagster.defs.names import DEFAULT_WORKSPACE as WS
@@ -149,3 +150,14 @@ def test_what_was_delivered_from_other_attributes_is_shown_as_the_reference_says
     assert "PREVIOUS_PROCESSING_USED" in shown
     assert "changed since it was delivered: subject" in shown
     assert "2 accessions: 1 pending, 1 changed." in shown
+
+
+def test_deliveries_that_could_not_be_withdrawn_are_said(home: Home, run: Run) -> None:
+    load(home, [home.pacs.accessions[0]], "first")
+    run(of_manifest("first"))
+    (item,) = home.ledger.manifest_items(WS, "first")
+    home.ledger.ask_withdrawal(item.accession_id, "superseded by a later delivery")
+    with home.ledger.session() as session:  # as of a target that is configured no more
+        session.execute(text("UPDATE delivery SET target = 'elsewhere'"))
+    _, shown = run(of_manifest("first"))
+    assert "1 deliveries are still to be withdrawn" in shown
