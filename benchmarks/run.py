@@ -32,7 +32,7 @@ from locutus_dagster.manifests import load_manifest
 from locutus_dagster.pipeline.batch import Batch
 from locutus_dagster.settings import Settings
 from locutus_dagster.sources.folder import FolderSource
-from locutus_dagster.targets import ShareTarget
+from locutus_dagster.targets.share import ShareTarget
 
 SECRET = b"a secret for measurements only.."
 REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))

@@ -1,7 +1,8 @@
 """Secret references: a setting that names where a secret is kept instead of holding it.
 
-What belongs here: the small language of references (`env:NAME`, `file:/path`, or the plain value)
-and its resolution. What does not: which setting holds which secret (`settings.py`).
+What belongs here: the small language of references (`vault:mount/path#key`,
+`transit:mount/key#name`, `env:NAME`, `file:/path`, or the plain value) and its resolution. What
+does not: which setting holds which secret (`settings/`), and how Vault is asked (`vault/`).
 
 A reference resolves late, at the moment of use, so that a secret is in no settings object, no
 `repr` and no run configuration.
@@ -10,15 +11,50 @@ A reference resolves late, at the moment of use, so that a secret is in no setti
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.vault.options import VaultSettings
 
-__all__ = ["SecretMissingError", "resolve_secret"]
+__all__ = ["REFERENCES", "SecretMissingError", "Secrets", "resolve_secret", "secrets_for"]
+
+#: What a reference begins with; anything else is taken for the secret itself.
+REFERENCES = ("vault:", "transit:", "env:", "file:")
 
 
 class SecretMissingError(LocutusError):
     """A secret reference leads nowhere."""
+
+
+class Secrets:
+    """Fetches what references lead to. Safe to use from several threads.
+
+    Args:
+        vault: how Vault is reached; it is only asked for `vault:` and `transit:` references.
+    """
+
+    def __init__(self, vault: VaultSettings) -> None:
+        self._vault = vault
+
+    def resolve(self, reference: str, *, fresh: bool = False) -> str:
+        """Fetch the secret that `reference` points to.
+
+        Args:
+            reference: see the module; the value itself is returned as it is.
+            fresh: ask Vault again, because the answer at hand has just been refused somewhere.
+
+        Raises:
+            SecretMissingError: it leads nowhere.
+            LocutusError: Vault cannot be asked.
+        """
+        return resolve_secret(reference)
+
+
+@lru_cache(maxsize=8)
+def secrets_for(vault: VaultSettings) -> Secrets:
+    """The one `Secrets` of this process for a Vault: logins and leases are shared."""
+    return Secrets(vault)
 
 
 def resolve_secret(reference: str) -> str:

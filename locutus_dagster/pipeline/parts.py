@@ -7,7 +7,7 @@ another factory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -21,10 +21,11 @@ from locutus_dagster.pipeline.claiming import Claimant
 from locutus_dagster.pipeline.host import new_owner
 from locutus_dagster.pipeline.workspace_policy import workspace_policy
 from locutus_dagster.pipeline.workspace_secret import load_keys
-from locutus_dagster.secret_refs import resolve_secret
 from locutus_dagster.settings import FolderSourceSettings, Settings, WorkspaceSettings
-from locutus_dagster.sources.base import StudySource
-from locutus_dagster.targets import ShareTarget, Target
+from locutus_dagster.sources.base import SourceContext, StudySource
+from locutus_dagster.sources.registry import open_source
+from locutus_dagster.targets import Target, TargetContext
+from locutus_dagster.targets.registry import open_target
 
 __all__ = [
     "DEFAULT_FACTORY",
@@ -32,6 +33,7 @@ __all__ = [
     "PartsFactory",
     "build_parts",
     "build_source",
+    "build_targets",
     "factory_named",
 ]
 
@@ -57,7 +59,7 @@ class Parts:
     workspace: str
     ledger: Ledger
     source: StudySource
-    target: Target
+    targets: Mapping[str, Target]
     interim: InterimStore
     policy: Policy
     keys: KeyRing
@@ -87,12 +89,15 @@ class Parts:
         """
         self.interim.prepare()
         self.source.check()
-        self.target.check()
+        for target in self.targets.values():
+            target.check()
 
     def close(self) -> None:
         """Return connections."""
         self.claimant.close()
         self.source.close()
+        for target in self.targets.values():
+            target.close()
         self.ledger.close()
 
 
@@ -127,7 +132,7 @@ def build_parts(settings: Settings, workspace: str, *, look_only: bool = False) 
         workspace=workspace,
         ledger=ledger,
         source=build_source(settings, workspace, look_only=look_only),
-        target=ShareTarget(own.target.path),
+        targets=build_targets(settings, workspace),
         interim=InterimStore(settings.scratch_dir, settings.scratch_limit),
         policy=policy,
         keys=keys,
@@ -141,23 +146,18 @@ def build_parts(settings: Settings, workspace: str, *, look_only: bool = False) 
 
 def build_source(settings: Settings, workspace: str, *, look_only: bool = False) -> StudySource:
     """The workspace's source; one of its own for each thread that asks."""
-    from locutus_dagster.sources.registry import open_source
-
-    own = settings.workspace(workspace)
-    if isinstance(own.source, FolderSourceSettings):
-        index = settings.private_dir / f"{workspace}.folder-index.sqlite"
-        return open_source("folder", root=own.source.path, index_path=index, look_only=look_only)
-    password = own.source.password
     return open_source(
-        "orthanc",
-        url=own.source.url,
-        username=own.source.username,
-        password=resolve_secret(password) if password else None,
-        verify=own.source.verify,
-        timeout=own.source.timeout,
-        attempts=own.source.attempts,
-        connections=own.source.connections,
+        settings.workspace(workspace).source,
+        SourceContext(workspace, settings.private_dir, settings.secrets, look_only),
     )
+
+
+def build_targets(settings: Settings, workspace: str) -> dict[str, Target]:
+    """The workspace's targets by name, in the order of its settings."""
+    return {
+        name: open_target(told, TargetContext(workspace, name, settings.secrets))
+        for name, told in settings.workspace(workspace).targets.items()
+    }
 
 
 def factory_named(name: str) -> PartsFactory:

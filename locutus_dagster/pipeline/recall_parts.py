@@ -9,7 +9,7 @@ cannot wait until these are mended. That is why it does not ask for `Parts`.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,9 +19,10 @@ from locutus_dagster.ledger import Ledger, WorkItem
 from locutus_dagster.ledger.work import DeliveryRecord
 from locutus_dagster.pipeline.claiming import Claimant
 from locutus_dagster.pipeline.host import new_owner
+from locutus_dagster.pipeline.parts import build_targets
 from locutus_dagster.pipeline.withdrawing import Withdrawing
 from locutus_dagster.settings import Settings
-from locutus_dagster.targets import ShareTarget, Target
+from locutus_dagster.targets import Target
 
 __all__ = [
     "Concerned",
@@ -63,7 +64,7 @@ class RecallParts:
     settings: Settings
     workspace: str
     ledger: Ledger
-    target: Target
+    targets: Mapping[str, Target]
     interim: InterimStore
     checkpoint: Callable[[str], None] = field(default=_carry_on)
     claimant: Claimant = field(init=False)
@@ -83,12 +84,11 @@ def recall_parts(settings: Settings, workspace: str) -> RecallParts:
     Raises:
         LocutusError: the workspace is unknown, or the ledger cannot be opened.
     """
-    own = settings.workspace(workspace)
     return RecallParts(
         settings,
         workspace,
         Ledger.open(settings.ledger_address),
-        ShareTarget(own.target.path),
+        build_targets(settings, workspace),
         InterimStore(settings.scratch_dir, settings.scratch_limit),
     )
 

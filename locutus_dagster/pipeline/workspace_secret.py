@@ -18,7 +18,7 @@ from locutus_dagster.deid import DeidError
 from locutus_dagster.deid.identities.keys import KeyRing, new_secret
 from locutus_dagster.durable_files import sync_folder
 from locutus_dagster.ledger import Ledger
-from locutus_dagster.secret_refs import SecretMissingError, resolve_secret
+from locutus_dagster.secret_refs import SecretMissingError
 from locutus_dagster.settings import Settings
 
 __all__ = ["keep_it", "load_keys", "secret_path"]
@@ -70,7 +70,7 @@ def load_keys(
             created = _create(path)
         reference = f"file:{path}"
     try:
-        keys = KeyRing.parse(resolve_secret(reference))
+        keys = KeyRing.parse(settings.secrets.resolve(reference))
     except DeidError as error:
         raise SecretMissingError(
             f"The secret of workspace '{workspace}' cannot be used. {error.message}", error.hint

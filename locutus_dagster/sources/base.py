@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.secret_refs import Secrets
 
 __all__ = [
     "FetchReceipt",
     "FoundStudy",
     "InstanceSink",
+    "SourceContext",
     "SourceError",
     "SourceUnavailableError",
     "StudyChangedError",
@@ -102,6 +105,24 @@ class FetchReceipt:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source is opened with, besides its settings.
+
+    Attributes:
+        workspace: the project's name.
+        private_dir: mode 0700, for what a source keeps between runs (an index, say).
+        secrets: resolves the references among its settings. A source that is refused (401, 403)
+            resolves them again with `fresh=True`, once, so that a rotated secret does no harm.
+        look_only: nothing is written, not even an index.
+    """
+
+    workspace: str
+    private_dir: Path
+    secrets: Secrets = field(repr=False)
+    look_only: bool = False
+
+
 class InstanceSink(Protocol):
     """Where a source puts instances, one call each; names are given by the sink, not the source.
 
@@ -117,7 +138,8 @@ class StudySource(Protocol):
     """A place to find and fetch studies by accession number.
 
     Sources are built inside each worker process and used by one thread at a time; they may use
-    threads of their own.
+    threads of their own. A kind of source is one module with a function
+    `(settings, context) -> StudySource`, registered as an entry point (`registry.py`).
     """
 
     def check(self) -> dict[str, object]:

@@ -14,11 +14,13 @@ from datetime import datetime, timedelta, timezone
 from io import BufferedReader
 from pathlib import Path
 
+from locutus_dagster.settings import FolderSourceSettings
 from locutus_dagster.sources.accession import wanted_accession
 from locutus_dagster.sources.base import (
     FetchReceipt,
     FoundStudy,
     InstanceSink,
+    SourceContext,
     SourceError,
     SourceUnavailableError,
     StudyChangedError,
@@ -28,13 +30,19 @@ from locutus_dagster.sources.base import (
 from locutus_dagster.sources.folder_index import FolderIndex, IndexedFile, mtime_ns, open_regular
 from locutus_dagster.sources.patient_digests import patient_digests
 
-__all__ = ["FolderSource"]
+__all__ = ["FolderSource", "open_folder"]
 
 _MIB = 1024 * 1024
 _HELD_AT_MOST = 32 * _MIB
 """Files up to this size are held in memory; larger ones flow through in chunks."""
 _CHUNK = _MIB
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def open_folder(settings: FolderSourceSettings, context: SourceContext) -> FolderSource:
+    """A workspace's folder, with the index that is kept beside the ledger."""
+    index = context.private_dir / f"{context.workspace}.folder-index.sqlite"
+    return FolderSource(settings.path, index_path=index, look_only=context.look_only)
 
 
 class FolderSource:

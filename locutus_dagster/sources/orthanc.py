@@ -18,11 +18,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from locutus_dagster.settings import OrthancSourceSettings
 from locutus_dagster.sources.accession import unpadded, wanted_accession
 from locutus_dagster.sources.base import (
     FetchReceipt,
     FoundStudy,
     InstanceSink,
+    SourceContext,
     SourceError,
     StudyIncompleteError,
     StudyOverview,
@@ -42,9 +44,24 @@ from locutus_dagster.sources.orthanc_terms import (
     utc_time,
 )
 
-__all__ = ["OrthancSource"]
+__all__ = ["OrthancSource", "open_orthanc"]
 
 _WILDCARDS = frozenset("*?\\")
+
+
+def open_orthanc(settings: OrthancSourceSettings, context: SourceContext) -> OrthancSource:
+    """A workspace's Orthanc."""
+    password = settings.password
+    return OrthancSource(
+        settings.url,
+        username=settings.username,
+        password=context.secrets.resolve(password) if password else None,
+        verify=settings.verify,
+        timeout=settings.timeout,
+        attempts=settings.attempts,
+        connections=settings.connections,
+        verify_md5=settings.verify_md5,
+    )
 
 
 class OrthancSource:

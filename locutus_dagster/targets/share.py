@@ -17,9 +17,10 @@ from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from locutus_dagster.durable_files import PART_SUFFIX, sha256_of, sync_folder
-from locutus_dagster.targets.base import Receipt, TargetError, Withdrawal
+from locutus_dagster.settings import ShareTargetSettings
+from locutus_dagster.targets.base import Receipt, TargetContext, TargetError, Withdrawal
 
-__all__ = ["MARKER", "ShareTarget"]
+__all__ = ["MARKER", "ShareTarget", "open_share"]
 
 #: Left in the root of a share from which the last delivery has been withdrawn: a root that holds
 #: nothing at all is taken for the folder beneath a share that is not mounted.
@@ -30,18 +31,23 @@ _ATTEMPTS = 20
 _ELSEWHERE = "It lies somewhere else than this workspace's target is now."
 
 
+def open_share(settings: ShareTargetSettings, context: TargetContext) -> ShareTarget:
+    """A workspace's share."""
+    return ShareTarget(settings.path, name=context.name)
+
+
 class ShareTarget:
     """Deliveries as files under `root`.
 
     Args:
         root: the mount point; it must exist, so that a share that is not mounted is noticed
             rather than filled in beneath its mount point. It may be a symbolic link.
+        name: in the ledger.
     """
 
-    name = "share"
-
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, name: str = "share") -> None:
         self.root = root.expanduser().absolute()
+        self.name = name
 
     @property
     def place(self) -> str:
@@ -69,6 +75,9 @@ class ShareTarget:
             return shutil.disk_usage(self.root).free
         except OSError:
             return None
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     # -- delivering ------------------------------------------------------------------------
 
@@ -100,7 +109,7 @@ class ShareTarget:
             if isinstance(error, OSError):
                 raise self._refused(error) from None
             raise
-        return Receipt(self.uri(key), found, size)
+        return Receipt(self.uri(key), found, size, checksum=f"sha256:{found}")
 
     def _begin(self, part: Path) -> BinaryIO:
         """Open a file of our own, in folders that a withdrawal may be removing at this moment."""
@@ -126,12 +135,12 @@ class ShareTarget:
 
     # -- what was delivered ----------------------------------------------------------------
 
-    def holds(self, uri: str, *, size: int) -> bool:
-        """Whether a file of that size lies there."""
+    def holds(self, uri: str, *, size: int, version: str = "") -> bool:
+        """Whether a file of that size lies there; a share keeps no versions."""
         found = self._look(self._local(uri))
         return found is not None and stat.S_ISREG(found.st_mode) and found.st_size == size
 
-    def withdraw(self, uri: str) -> Withdrawal:
+    def withdraw(self, uri: str, *, version: str = "") -> Withdrawal:
         """Remove the file, and the folders that become empty by it.
 
         What a crash has left of copying it goes, too.

@@ -20,7 +20,8 @@ from locutus_dagster.pipeline.batch import Batch
 from locutus_dagster.pipeline.parts import Parts, build_parts
 from locutus_dagster.settings import Settings
 from locutus_dagster.sources.base import FetchReceipt, FoundStudy, InstanceSink
-from locutus_dagster.targets import Receipt, ShareTarget
+from locutus_dagster.targets import Receipt
+from locutus_dagster.targets.share import ShareTarget
 
 _SKIP = 2  # let this many pass, so that something has been finished before
 

@@ -45,7 +45,8 @@ from locutus_dagster.sources.base import (
     StudyChangedError,
     StudyOverview,
 )
-from locutus_dagster.targets import Receipt, ShareTarget, TargetError
+from locutus_dagster.targets import Receipt, TargetError
+from locutus_dagster.targets.share import ShareTarget
 
 
 def research_subject(accession_number: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from locutus_dagster.targets import ShareTarget
+from locutus_dagster.targets.share import ShareTarget
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from locutus_dagster.targets import ShareTarget, TargetError
+from locutus_dagster.targets import TargetError
+from locutus_dagster.targets.share import ShareTarget
 
 KEY = ".TopLevel/S1/CT/uuid_abc.zip"
 

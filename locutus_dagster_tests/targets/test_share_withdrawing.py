@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from locutus_dagster.targets import ShareTarget, TargetError
-from locutus_dagster.targets.share import MARKER
+from locutus_dagster.targets import TargetError
+from locutus_dagster.targets.share import MARKER, ShareTarget
 from locutus_dagster_tests.targets.conftest import mounted
 from locutus_dagster_tests.targets.test_share import KEY, files, put
 

@@ -1,0 +1,64 @@
+"""What the system is told: one typed model, read from `locutus.yaml`, the environment and Vault.
+
+What belongs here: names, types, defaults and validation of settings, and where they are read from.
+What does not: secrets themselves (`secret_refs.py` resolves references at the moment of use), and
+anything that acts on a setting.
+"""
+
+from locutus_dagster.run_modes import Reprocess, Sweep
+from locutus_dagster.settings.model import LedgerSettings, Settings, config_file
+from locutus_dagster.settings.reading import load_settings
+from locutus_dagster.settings.sources import (
+    DicomWebSourceSettings,
+    FolderSourceSettings,
+    OrthancSourceSettings,
+    OtherSourceSettings,
+    SourceSettings,
+)
+from locutus_dagster.settings.targets import (
+    DEFAULT_KEY_TEMPLATE,
+    KEY_TEMPLATES,
+    AnyTargetSettings,
+    GcsTargetSettings,
+    OtherTargetSettings,
+    S3TargetSettings,
+    ShareTargetSettings,
+    TargetSettings,
+)
+from locutus_dagster.settings.workspace import (
+    QcSettings,
+    RunSettings,
+    ScheduleSettings,
+    WorkspaceSettings,
+)
+from locutus_dagster.strict_model import SettingsError, parse_size
+from locutus_dagster.vault.options import VaultSettings
+
+__all__ = [
+    "DEFAULT_KEY_TEMPLATE",
+    "KEY_TEMPLATES",
+    "AnyTargetSettings",
+    "DicomWebSourceSettings",
+    "FolderSourceSettings",
+    "GcsTargetSettings",
+    "LedgerSettings",
+    "OrthancSourceSettings",
+    "OtherSourceSettings",
+    "OtherTargetSettings",
+    "QcSettings",
+    "Reprocess",
+    "RunSettings",
+    "S3TargetSettings",
+    "ScheduleSettings",
+    "Settings",
+    "SettingsError",
+    "ShareTargetSettings",
+    "SourceSettings",
+    "Sweep",
+    "TargetSettings",
+    "VaultSettings",
+    "WorkspaceSettings",
+    "config_file",
+    "load_settings",
+    "parse_size",
+]

@@ -1,0 +1,154 @@
+"""Everything the system is told: the top of the model.
+
+What belongs here: what holds for the whole installation. What does not: one workspace's settings
+(`workspace.py`, `sources.py`, `targets.py`), where values are read from (`reading.py`), and
+anything that acts on a setting.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from locutus_dagster.secret_refs import Secrets, secrets_for
+from locutus_dagster.settings.workspace import RunSettings, WorkspaceSettings
+from locutus_dagster.strict_model import Secret, SettingsError, Size, Strict
+from locutus_dagster.vault.options import VaultSettings
+
+__all__ = ["LedgerSettings", "Settings", "config_file"]
+
+_WORKSPACE_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
+
+
+class LedgerSettings(Strict):
+    """The ledger's PostgreSQL, part by part; each part may be a reference (`vault:…#db_host`)."""
+
+    host: Secret
+    port: int = 5432
+    name: Secret
+    name_suffix: str = Field(default="", description="put behind the name, such as _dev")
+    user: Secret
+    password: Secret | None = None
+
+
+class Settings(BaseSettings):
+    """Everything the system is told. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOCUTUS_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    home: Path = Field(default_factory=lambda: Path("~/.locutus").expanduser())
+    ledger_url: Secret | None = Field(
+        default=None,
+        description="SQLAlchemy URL, or a reference to it; default: SQLite in the home",
+    )
+    ledger: LedgerSettings | None = Field(default=None, description="instead of a ledger_url")
+    vault: VaultSettings = Field(default_factory=VaultSettings)
+    scratch: Path | None = None
+    scratch_limit: Size = Field(default=20 * 1024**3, ge=1)
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
+    batch_size: int = Field(default=50, ge=1, description="accessions a Dagster run")
+    keep_interim_files: bool = False
+    run: RunSettings = Field(default_factory=RunSettings)
+    workspaces: dict[str, WorkspaceSettings] = Field(default_factory=dict)
+
+    @field_validator("workspaces")
+    @classmethod
+    def _legal_names(cls, value: dict[str, WorkspaceSettings]) -> dict[str, WorkspaceSettings]:
+        for name in value:
+            if not _WORKSPACE_NAME.fullmatch(name):
+                raise ValueError(
+                    f"workspace name {name!r}: use a lower-case letter, then lower-case letters, "
+                    "digits or _"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Settings:
+        object.__setattr__(self, "home", self.home.expanduser().absolute())
+        return self
+
+    @model_validator(mode="after")
+    def _one_ledger(self) -> Settings:
+        if self.ledger_url and self.ledger:
+            raise ValueError("both 'ledger_url' and 'ledger' are given: keep one of them")
+        return self
+
+    @property
+    def secrets(self) -> Secrets:
+        """Fetches what references lead to; one for each process."""
+        return secrets_for(self.vault)
+
+    @property
+    def ledger_address(self) -> str:
+        """The ledger's SQLAlchemy URL; SQLite in the home folder unless told otherwise.
+
+        `postgresql://` is read as psycopg2, the driver that dagster-postgres brings along;
+        SQLAlchemy 2.1 alone would ask for psycopg 3.
+
+        Raises:
+            SecretMissingError: a part of it is a reference that leads nowhere.
+        """
+        if self.ledger_url:
+            url = self.secrets.resolve(self.ledger_url)
+            return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", url)
+        if self.ledger:
+            told, get = self.ledger, self.secrets.resolve
+            user, password = quote(get(told.user), safe=""), ""
+            if told.password:
+                password = ":" + quote(get(told.password), safe="")
+            name = quote(get(told.name) + told.name_suffix, safe="")
+            host = f"{get(told.host)}:{told.port}"
+            return f"postgresql+psycopg2://{user}{password}@{host}/{name}"
+        return f"sqlite:///{self.private_dir / 'ledger.sqlite'}"
+
+    @property
+    def private_dir(self) -> Path:
+        """Mode 0700: ledger, workspace secrets, source indexes. Identifiers live here."""
+        return self.home / "private"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Mode 0700: the interim store's root."""
+        return (self.scratch or self.home / "scratch").expanduser().absolute()
+
+    def workspace(self, name: str) -> WorkspaceSettings:
+        """The settings of one workspace.
+
+        Raises:
+            SettingsError: no workspace has that name.
+        """
+        try:
+            return self.workspaces[name]
+        except KeyError:
+            known = ", ".join(sorted(self.workspaces)) or "none"
+            raise SettingsError(
+                f"There is no workspace '{name}' (known: {known}).",
+                f"Add it under 'workspaces:' in {config_file(self.home)}.",
+            ) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file: `load_settings` passes the file's content as init values."""
+        return env_settings, init_settings
+
+
+def config_file(home: Path | None = None) -> Path:
+    """The settings file that applies: `$LOCUTUS_CONFIG`, or `locutus.yaml` in the home folder."""
+    if explicit := os.environ.get("LOCUTUS_CONFIG"):
+        return Path(explicit).expanduser()
+    base = home or Path(os.environ.get("LOCUTUS_HOME") or "~/.locutus")
+    return base.expanduser() / "locutus.yaml"

@@ -1,0 +1,88 @@
+"""The settings of each kind of source.
+
+What belongs here: one class for each kind that comes with Locutus, and the one that stands for any
+other kind. What does not: what a source does with them (`sources/`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from locutus_dagster.strict_model import Secret, Strict
+
+__all__ = [
+    "DicomWebSourceSettings",
+    "FolderSourceSettings",
+    "OrthancSourceSettings",
+    "OtherSourceSettings",
+    "SourceSettings",
+]
+
+
+class FolderSourceSettings(Strict):
+    """A directory tree of DICOM files as the research PACS."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path
+
+
+class OrthancSourceSettings(Strict):
+    """An Orthanc server as the research PACS."""
+
+    kind: Literal["orthanc"] = "orthanc"
+    url: str
+    username: str | None = None
+    password: Secret | None = None
+    token: Secret | None = Field(default=None, description="bearer token, instead of a password")
+    verify: bool | Path = Field(
+        default=True, description="check the TLS certificate; or a file of authorities to trust"
+    )
+    timeout: float = Field(default=30.0, gt=0, description="seconds without a byte")
+    attempts: int = Field(default=4, ge=1, description="how often a question is asked")
+    connections: int = Field(default=4, ge=1, le=32, description="downloads at a time")
+    verify_md5: bool = Field(
+        default=False, description="compare each instance with the MD5 that Orthanc keeps of it"
+    )
+
+
+class DicomWebSourceSettings(Strict):
+    """A DICOMweb server (QIDO-RS and WADO-RS) as the research PACS."""
+
+    kind: Literal["dicomweb"] = "dicomweb"
+    url: str = Field(description="the DICOMweb root, e.g. https://pacs.example/dicom-web")
+    qido_prefix: str | None = Field(default=None, description="path of QIDO-RS below the root")
+    wado_prefix: str | None = Field(default=None, description="path of WADO-RS below the root")
+    username: str | None = None
+    password: Secret | None = None
+    token: Secret | None = Field(default=None, description="bearer token, instead of a password")
+    verify: bool | Path = True
+    timeout: float = Field(default=30.0, gt=0, description="seconds without a byte")
+    attempts: int = Field(default=4, ge=1)
+    connections: int = Field(default=4, ge=1, le=32, description="series fetched at a time")
+
+
+class OtherSourceSettings(Strict):
+    """A source of a kind that another package brings along, under its entry point's name."""
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+_KINDS = ("folder", "orthanc", "dicomweb")
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if kind in _KINDS else "other"
+
+
+SourceSettings = Annotated[
+    Annotated[FolderSourceSettings, Tag("folder")]
+    | Annotated[OrthancSourceSettings, Tag("orthanc")]
+    | Annotated[DicomWebSourceSettings, Tag("dicomweb")]
+    | Annotated[OtherSourceSettings, Tag("other")],
+    Discriminator(_kind),
+]

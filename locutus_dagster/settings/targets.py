@@ -1,0 +1,134 @@
+"""The settings of each kind of target.
+
+What belongs here: one class for each kind that comes with Locutus, the one that stands for any
+other kind, and the presets of key templates. What does not: what a target does with them
+(`targets/`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from locutus_dagster.strict_model import Secret, Size, Strict
+
+__all__ = [
+    "DEFAULT_KEY_TEMPLATE",
+    "KEY_TEMPLATES",
+    "AnyTargetSettings",
+    "GcsTargetSettings",
+    "OtherTargetSettings",
+    "S3TargetSettings",
+    "ShareTargetSettings",
+    "TargetSettings",
+]
+
+#: The reference's two forms, with its placeholder names turned into ours: its key in a bucket, and
+#: its folder on a share, which joins the attributes to one name.
+KEY_TEMPLATES = {
+    "bucket": "{top}/{subject_id}/{imaging_type}/{age}/{anatomical_position}/uuid_{study}.zip",
+    "share": "{subject_id}_{imaging_type}_{age}_{anatomical_position}/uuid_{study}.zip",
+}
+DEFAULT_KEY_TEMPLATE = KEY_TEMPLATES["bucket"]
+
+
+def _template(value: object) -> object:
+    return KEY_TEMPLATES.get(value, value) if isinstance(value, str) else value
+
+
+class TargetSettings(Strict):
+    """What every target is told, whatever its kind."""
+
+    required: bool = Field(
+        default=True,
+        description="an accession counts as delivered only when this target has confirmed it",
+    )
+    key_template: Annotated[str, BeforeValidator(_template)] = Field(
+        default=DEFAULT_KEY_TEMPLATE, description="a template, or a preset's name: bucket, share"
+    )
+    top: str = Field(default=".TopLevel", description="locutus_onprem_dicom_bucket_path_top_level")
+
+
+class ShareTargetSettings(TargetSettings):
+    """A mounted share (the reference's isilon) or any local directory."""
+
+    kind: Literal["share"] = "share"
+    path: Path
+
+
+class S3TargetSettings(TargetSettings):
+    """A bucket of Amazon S3, or of a store that speaks its protocol.
+
+    Without keys of its own the client finds credentials as boto3 does: environment, profile, role.
+    """
+
+    kind: Literal["s3"] = "s3"
+    bucket: str = Field(min_length=3, max_length=63)
+    region: str | None = None
+    endpoint_url: str | None = Field(default=None, description="of a store that is not Amazon's")
+    profile: str | None = None
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    verify: bool | Path = True
+    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    checksum: Literal["SHA256", "CRC64NVME"] = Field(
+        default="SHA256", description="what the store verifies of each part"
+    )
+    encryption: Literal["AES256", "aws:kms"] | None = Field(
+        default="AES256", description="at rest, by the store; null for the bucket's own default"
+    )
+    kms_key_id: str | None = None
+    part_size: Size = Field(default=16 * 1024**2, ge=5 * 1024**2, description="of an upload")
+    connections: int = Field(default=4, ge=1, le=32, description="parts uploaded at a time")
+    timeout: float = Field(default=60.0, gt=0, description="seconds without a byte")
+    attempts: int = Field(default=5, ge=1)
+
+
+class GcsTargetSettings(TargetSettings):
+    """A bucket of Google Cloud Storage.
+
+    Without credentials of its own the client finds them as Google's libraries do.
+    """
+
+    kind: Literal["gcs"] = "gcs"
+    bucket: str = Field(min_length=3, max_length=222)
+    project: str | None = None
+    endpoint_url: str | None = Field(default=None, description="of an emulator or a gateway")
+    credentials: Secret | None = Field(
+        default=None, description="a service account's key (JSON), or a reference to it"
+    )
+    anonymous: bool = Field(default=False, description="ask without credentials")
+    kms_key_name: str | None = None
+    part_size: Size = Field(default=16 * 1024**2, ge=256 * 1024, description="of an upload")
+    timeout: float = Field(default=60.0, gt=0, description="seconds without a byte")
+    attempts: int = Field(default=5, ge=1)
+
+
+class OtherTargetSettings(TargetSettings):
+    """A target of a kind that another package brings along, under its entry point's name."""
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+_KINDS = ("share", "s3", "gcs")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        kind = value.get("kind", "share")
+    else:
+        kind = getattr(value, "kind", None)
+    return kind if kind in _KINDS else "other"
+
+
+AnyTargetSettings = Annotated[
+    Annotated[ShareTargetSettings, Tag("share")]
+    | Annotated[S3TargetSettings, Tag("s3")]
+    | Annotated[GcsTargetSettings, Tag("gcs")]
+    | Annotated[OtherTargetSettings, Tag("other")],
+    Discriminator(_kind),
+]
