@@ -222,7 +222,7 @@ class _Made:
         return self._now - self._apart * index
 
     def _delivery(self, index: int, item: WorkItem, study: FoundStudy) -> dict[str, Any]:
-        target = self._parts.workspace_settings.target
+        target = self._parts.workspace_settings.targets["share"]
         key = delivery_key(
             target.key_template,
             top=target.top,
@@ -235,10 +235,10 @@ class _Made:
         _hole(target.path / key)
         # One of two hundred was another study when it was delivered.
         source = study.fingerprint if index % 200 else "0" * 64
-        made_from = delivery_made_from(source, item, self._parts, self._key)
+        made_from = delivery_made_from(source, item, self._parts, self._key, "share")
         return {
             "accession_id": item.accession_id,
-            "target": self._parts.target.name,
+            "target": "share",
             "uri": (target.path / key).as_uri(),
             "sha256": study.fingerprint,
             "size": _SIZE,

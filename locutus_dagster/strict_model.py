@@ -1,6 +1,6 @@
 """The base of every typed setting.
 
-What belongs here: how strict a model of settings is, the types that several rooms' settings share,
+What belongs here: how strict and how discreet a model of settings is, the types that several rooms' settings share,
 and the error that says what is wrong with them. What does not: any setting (`settings/`,
 `vault/options.py`).
 """
@@ -8,15 +8,33 @@ and the error that says what is wrong with them. What does not: any setting (`se
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from locutus_dagster.errors import LocutusError
 
-__all__ = ["Secret", "SettingsError", "Size", "Strict", "parse_size"]
+__all__ = [
+    "MASK",
+    "Discreet",
+    "Secret",
+    "SettingsError",
+    "Size",
+    "Strict",
+    "is_secret",
+    "parse_size",
+    "without_password",
+]
+
+#: Stands in the place of a secret wherever settings are shown.
+MASK = "********"
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"(://[^:@/?#\s]*:).+@", re.DOTALL)
+_IN_QUERY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key|sig)[^=&]*=)[^&#]*", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -24,10 +42,58 @@ class SettingsError(LocutusError):
     """The settings cannot be used; the message lists every fault with its file, line and key."""
 
 
-class Strict(BaseModel):
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a field is a `Secret`, or may be one."""
+    return _marked(field) or _holds_mark(field.annotation)
+
+
+def _marked(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and extra.get("secret") is True
+
+
+def _holds_mark(annotation: Any) -> bool:
+    return any(
+        _marked(part) if isinstance(part, FieldInfo) else _holds_mark(part)
+        for part in get_args(annotation)
+    )
+
+
+@cache
+def _secrets_of(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(name for name, field in model.model_fields.items() if is_secret(field))
+
+
+def without_password(text: str) -> str:
+    """Put a mask in the place of a password that an address has in it.
+
+    A password with `@`, `/` or `?` in it that was not encoded is hidden, too: everything up to the
+    last `@` is taken for it.
+    """
+    masked = _IN_ADDRESS.sub(rf"\1{MASK}@", text)
+    return _IN_QUERY.sub(rf"\1{MASK}", masked) if "://" in text else masked
+
+
+class Discreet(BaseModel):
+    """A model whose representation has a mask in the place of each secret."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What the representation is made of."""
+        return self._without_secrets()
+
+    def _without_secrets(self) -> Iterator[tuple[str | None, Any]]:
+        secrets = _secrets_of(type(self))
+        for name, value in super().__repr_args__():
+            if name in secrets and value is not None:
+                yield name, MASK
+            else:
+                yield name, without_password(value) if isinstance(value, str) else value
+
+
+class Strict(Discreet):
     """A group of settings: an unknown key is an error, and nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def parse_size(value: object) -> int:
@@ -45,5 +111,5 @@ def parse_size(value: object) -> int:
 Size = Annotated[int, BeforeValidator(parse_size)]
 """A number of bytes, which may be written with a unit."""
 
-Secret = Annotated[str, Field(repr=False, json_schema_extra={"secret": True})]
+Secret = Annotated[str, Field(json_schema_extra={"secret": True})]
 """A secret or, better, a reference to one: `vault:mount/path#key`, `env:NAME`, `file:/path`."""

@@ -230,7 +230,7 @@ def test_a_workspace_s_name_must_do_for_dagster(home: Path, name: str) -> None:
 def test_a_workspace_that_nobody_set_up_is_told_with_those_that_are(home: Path) -> None:
     write(home, WORKSPACE)
     settings = load_settings()
-    assert settings.workspace("chop").target.path == Path("/mnt/share")
+    assert settings.workspace("chop").targets["share"].path == Path("/mnt/share")
     with pytest.raises(SettingsError, match=r"no workspace 'chip' \(known: chop\)"):
         settings.workspace("chip")
 

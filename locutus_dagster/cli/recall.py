@@ -171,7 +171,7 @@ def _recall(parts: RecallParts, whom: _Whom, about: Concerned, request: _Request
 
     _show_concerned(about, parts.workspace, whom, f"Recall of {whom.told}")
     if about.deliveries:
-        _say(f"These are removed from {parts.target.place}:")
+        _say(f"These are removed from {_places(parts)}:")
         for delivery in about.deliveries:
             _say(f"  {delivery.uri}")
     else:
@@ -186,6 +186,10 @@ def _recall(parts: RecallParts, whom: _Whom, about: Concerned, request: _Request
     )
     _tell(outcome, about, parts)
     return outcome.complete
+
+
+def _places(parts: RecallParts) -> str:
+    return ", ".join(target.place for target in parts.targets.values())
 
 
 def _show_concerned(about: Concerned, workspace: str, whom: _Whom, title: str) -> None:
@@ -217,7 +221,7 @@ def _tell(outcome: RecallOutcome, about: Concerned, parts: RecallParts) -> None:
     closed = outcome.accessions - len(outcome.in_hand)
     _say(
         f"Recalled {closed} of {_count(outcome.accessions, 'accession')}. Removed "
-        f"{_deliveries(len(outcome.removed))}, {outcome.size:,} bytes, from {parts.target.place}."
+        f"{_deliveries(len(outcome.removed))}, {outcome.size:,} bytes, from {_places(parts)}."
     )
     if outcome.gone:
         _say(f"Already gone: {_deliveries(outcome.gone)}.")

@@ -239,6 +239,8 @@ def _delivery(one: DeliveryRecord, keys: Mapping[int, str | None]) -> Facts:
         "uri": one.uri,
         "bytes": one.size,
         "sha256": one.sha256,
+        "checksum": one.checksum,
+        "version": one.version,
         "instances": one.instances,
         "generation": one.generation,
         "partition": None if one.row_id is None else keys.get(one.row_id),

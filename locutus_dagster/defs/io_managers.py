@@ -6,7 +6,7 @@ itself writes through the same stores; there is one way in and one way out of st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.durable_files import sha256_of
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import WorkItem
+from locutus_dagster.ledger.work import DeliveryRecord
 from locutus_dagster.pipeline.extract import RAW
 from locutus_dagster.pipeline.outcomes import Artifact
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.study_zip import StudyZip
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
+from locutus_dagster.targets import Target, TargetError
 
 __all__ = ["ArtifactMissingError", "InterimZipIOManager", "SummaryIOManager", "TargetIOManager"]
 
@@ -83,7 +85,7 @@ class TargetIOManager(_WorkspaceIOManager):
     """`delivered_object`, from whichever target it went to; and derived zips beside it.
 
     A downstream asset with this IO manager returns the `Path` of a zip; it is put into the
-    workspace's target as `derived/<asset>/<partition>.zip` and read back from there.
+    workspace's first target as `derived/<asset>/<partition>.zip` and read back from there.
     """
 
     def load_input(self, context: dg.InputContext) -> StudyZip:
@@ -103,7 +105,7 @@ class TargetIOManager(_WorkspaceIOManager):
                     f"Partition {partition_key} has not been delivered ({item.state.value}).",
                     "Materialize it first.",
                 )
-            last, target = deliveries[-1], parts.target
+            last, target = _readable(deliveries, parts)
             return StudyZip(
                 partition_key, last.uri, last.sha256, last.size, lambda: target.open(last.uri)
             )
@@ -121,7 +123,7 @@ class TargetIOManager(_WorkspaceIOManager):
         parts = self._engine.parts(self._workspace)
         try:
             key = _derived_key(context.asset_key, context.partition_key)
-            receipt = parts.target.put(obj, key, sha256=sha256)
+            receipt = _first_target(parts).put(obj, key, sha256=sha256)
         finally:
             parts.close()
         context.add_output_metadata(
@@ -131,7 +133,7 @@ class TargetIOManager(_WorkspaceIOManager):
     def _derived(self, asset_key: dg.AssetKey, partition_key: str) -> StudyZip:
         parts = self._engine.parts(self._workspace)
         parts.close()
-        target = parts.target
+        target = _first_target(parts)
         uri = target.uri(_derived_key(asset_key, partition_key))
         with target.open(uri) as stream:
             size = stream.seek(0, 2)
@@ -159,6 +161,28 @@ class SummaryIOManager(_WorkspaceIOManager):
             }
 
         return self._with_item(context.asset_partition_key, use)  # type: ignore[no-any-return]
+
+
+def _readable(deliveries: Sequence[DeliveryRecord], parts: Parts) -> tuple[DeliveryRecord, Target]:
+    """The newest delivery that a target can be asked for at this moment, and that target."""
+    refusal: TargetError | None = None
+    for one in reversed(deliveries):
+        target = parts.targets.get(one.target)
+        if target is None:
+            continue
+        try:
+            if target.holds(one.uri, size=one.size, version=one.version):
+                return one, target
+        except TargetError as error:
+            refusal = error
+    raise refusal or ArtifactMissingError(
+        "No target of the workspace holds the delivery any more.",
+        "Look at it with: locutus show PARTITION",
+    )
+
+
+def _first_target(parts: Parts) -> Target:
+    return next(iter(parts.targets.values()))
 
 
 def _derived_key(asset_key: dg.AssetKey, partition_key: str) -> str:

@@ -12,11 +12,11 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.claims import ClaimLostError
-from locutus_dagster.ledger.connection import LedgerConnection
+from locutus_dagster.ledger.connection import LedgerConnection, LedgerError
 from locutus_dagster.ledger.schema import Accession, Announcement, Delivery, now
-from locutus_dagster.ledger.work import DeliveryRecord
+from locutus_dagster.ledger.work import Attempt, DeliveryRecord
 
-__all__ = ["Deliveries", "forget", "is_taken", "supersede"]
+__all__ = ["Deliveries", "add_delivery", "forget", "is_taken"]
 
 
 class Deliveries(LedgerConnection):
@@ -111,6 +111,23 @@ class Deliveries(LedgerConnection):
             )
             return found is not None
 
+    def lies_beneath(self, delivery: DeliveryRecord) -> bool:
+        """Whether a later version lies where this delivery does, on a target that keeps both."""
+        if not delivery.version:
+            return False
+        with self.session(reads_only=True) as session:
+            found = session.scalar(
+                select(Delivery.id)
+                .where(
+                    Delivery.target == delivery.target,
+                    Delivery.uri == delivery.uri,
+                    Delivery.id > delivery.identity,
+                    Delivery.withdrawn_at.is_(None),
+                )
+                .limit(1)
+            )
+            return found is not None
+
     def to_withdraw(
         self, workspace: str, accession_ids: Sequence[int] | None = None
     ) -> list[tuple[int, DeliveryRecord]]:
@@ -176,6 +193,38 @@ def is_taken(session: Session, accession_id: int, target: str, uri: str) -> bool
     return found is not None
 
 
+def add_delivery(
+    session: Session, accession: Accession, delivery: DeliveryRecord, withdraw: str, by: Attempt
+) -> None:
+    """Add what a target has confirmed, within a transaction.
+
+    Raises:
+        LedgerError: another accession has been delivered to that place.
+    """
+    if is_taken(session, accession.id, delivery.target, delivery.uri):
+        raise LedgerError(
+            "Another accession has been delivered to the same place.",
+            "Mend the key template so that every study has a place of its own.",
+        )
+    made = Delivery(
+        accession_id=accession.id,
+        target=delivery.target,
+        uri=delivery.uri,
+        sha256=delivery.sha256,
+        size=delivery.size,
+        instances=delivery.instances,
+        fingerprint=delivery.fingerprint,
+        made_from=delivery.made_from,
+        generation=accession.generation,
+        row_id=by.row_id,
+        run_id=by.run_id,
+        checksum=delivery.checksum,
+        version=delivery.version,
+    )
+    _supersede(session, made, withdraw)
+    forget(session, accession.id, delivery.target, delivery.uri)
+
+
 def forget(session: Session, accession_id: int, target: str, uri: str) -> None:
     """Take back an announcement within a transaction."""
     session.execute(
@@ -187,11 +236,12 @@ def forget(session: Session, accession_id: int, target: str, uri: str) -> None:
     )
 
 
-def supersede(session: Session, made: Delivery, withdraw: str) -> None:
+def _supersede(session: Session, made: Delivery, withdraw: str) -> None:
     """Add a delivery in place of those of the same accession and target that stand.
 
     Whatever lay at the same place, superseded long ago or by this one, has been overwritten:
-    nothing of it is left to be withdrawn, and removing it would remove what stands now.
+    nothing of it is left to be withdrawn, and removing it would remove what stands now. Where the
+    target keeps versions it still lies there, beneath the new one.
     """
     rows = session.scalars(
         select(Delivery).where(
@@ -207,7 +257,8 @@ def supersede(session: Session, made: Delivery, withdraw: str) -> None:
     at = now()
     for row in rows:
         row.superseded_at = row.superseded_at or at
-        if row.uri == made.uri:
+        beneath = bool(row.version) and bool(made.version) and row.version != made.version
+        if row.uri == made.uri and not beneath:
             row.withdrawn_at, row.withdrawn = at, "overwritten by the delivery that followed it"
         elif withdraw:
             row.withdrawal = withdraw
@@ -238,4 +289,6 @@ def _record(row: Delivery) -> DeliveryRecord:
         withdrawal=row.withdrawal,
         withdrawn_at=row.withdrawn_at,
         withdrawn=row.withdrawn,
+        checksum=row.checksum,
+        version=row.version,
     )

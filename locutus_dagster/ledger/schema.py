@@ -45,6 +45,7 @@ __all__ = [
     "Recall",
     "Resolution",
     "Retired",
+    "TargetState",
     "Workspace",
     "now",
 ]
@@ -252,6 +253,27 @@ class Delivery(Base):
     )  # why; empty: not asked
     withdrawn_at: Mapped[datetime | None]  # when the target confirmed that it is gone
     withdrawn: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # what was removed
+    checksum: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # as the store says
+    version: Mapped[str] = mapped_column(
+        server_default=_EMPTY, default=""
+    )  # if it keeps several
+
+
+class TargetState(Base):
+    """How one target stands with an accession, beside what it has confirmed (`Delivery`).
+
+    Either it has confirmed the de-identified zip at hand while another target has not, so that a
+    rerun need not ask it again; or it has failed, and says why.
+    """
+
+    __tablename__ = "target_state"
+
+    accession_id: Mapped[int] = mapped_column(ForeignKey("accession.id"), primary_key=True)
+    target: Mapped[str] = mapped_column(String(64), primary_key=True)
+    confirmed: Mapped[bool]
+    reason: Mapped[str]  # of the failure, free of identifiers
+    tries: Mapped[int]  # that failed, one after the other
+    at: Mapped[datetime]
 
 
 class Announcement(Base):

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.claims import ClaimLostError, Claims
 from locutus_dagster.ledger.connection import LedgerError
-from locutus_dagster.ledger.deliveries import Deliveries, forget, is_taken, supersede
+from locutus_dagster.ledger.deliveries import Deliveries, add_delivery
 from locutus_dagster.ledger.lookup import Lookup
 from locutus_dagster.ledger.overview import Overview
 from locutus_dagster.ledger.pauses import Pauses
@@ -29,7 +29,6 @@ from locutus_dagster.ledger.schema import (
     Accession,
     Artifact,
     DeidReport,
-    Delivery,
     Disposition,
     Event,
     ManifestRow,
@@ -39,6 +38,7 @@ from locutus_dagster.ledger.schema import (
 )
 from locutus_dagster.ledger.selection import Selecting
 from locutus_dagster.ledger.states import State, check_transition
+from locutus_dagster.ledger.target_states import TargetStates, forget_confirmed
 from locutus_dagster.ledger.work import (
     ArtifactRecord,
     Attempt,
@@ -52,7 +52,9 @@ __all__ = ["Ledger", "LedgerError", "move"]
 _NOBODY = Attempt()
 
 
-class Ledger(Selecting, Overview, Lookup, Deliveries, Claims, Recalls, Resolutions, Pauses):
+class Ledger(
+    Selecting, Overview, Lookup, Deliveries, TargetStates, Claims, Recalls, Resolutions, Pauses
+):
     """The status database, open for questions and changes; safe to share between threads."""
 
     def ensure_workspace(self, name: str) -> None:
@@ -125,6 +127,7 @@ class Ledger(Selecting, Overview, Lookup, Deliveries, Claims, Recalls, Resolutio
         with self.session() as session:
             accession = move(session, accession_id, State.DEIDENTIFIED, by=by)
             _replace_artifact(session, accession, artifact)
+            forget_confirmed(session, accession_id)
             _mark_deleted(session, accession_id, spent)
             accession.study_uid, accession.study_token = study_uid, study_token
             _replace_report(session, accession, dispositions, report)
@@ -148,17 +151,18 @@ class Ledger(Selecting, Overview, Lookup, Deliveries, Claims, Recalls, Resolutio
     def record_delivered(
         self,
         accession_id: int,
-        delivery: DeliveryRecord,
+        delivery: DeliveryRecord | None,
         *,
         spent: Iterable[str] = (),
         withdraw: str = "",
         by: Attempt = _NOBODY,
     ) -> None:
-        """The target has confirmed the zip; `spent` artifacts are about to be deleted.
+        """Every required target has confirmed; `spent` artifacts are about to be deleted.
 
         What was delivered of the accession before is superseded by it.
 
         Args:
+            delivery: the last confirmation, None when all of them have been recorded before.
             withdraw: why superseded deliveries are to be removed from their target; empty when
                 they stay there.
 
@@ -168,26 +172,9 @@ class Ledger(Selecting, Overview, Lookup, Deliveries, Claims, Recalls, Resolutio
         with self.session() as session:
             accession = move(session, accession_id, State.DELIVERED, by=by)
             _mark_deleted(session, accession_id, spent)
-            if is_taken(session, accession_id, delivery.target, delivery.uri):
-                raise LedgerError(
-                    "Another accession has been delivered to the same place.",
-                    "Mend the key template so that every study has a place of its own.",
-                )
-            made = Delivery(
-                accession_id=accession_id,
-                target=delivery.target,
-                uri=delivery.uri,
-                sha256=delivery.sha256,
-                size=delivery.size,
-                instances=delivery.instances,
-                fingerprint=delivery.fingerprint,
-                made_from=delivery.made_from,
-                generation=accession.generation,
-                row_id=by.row_id,
-                run_id=by.run_id,
-            )
-            supersede(session, made, withdraw)
-            forget(session, accession_id, delivery.target, delivery.uri)
+            if delivery is not None:
+                add_delivery(session, accession, delivery, withdraw, by)
+            forget_confirmed(session, accession_id, delivery.target if delivery else None)
             _note_changed(session, by.row_id, "")
 
     def request_reprocessing(

@@ -19,6 +19,7 @@ __all__ = [
     "EventRecord",
     "ReportRecord",
     "RetiredRecord",
+    "TargetRecord",
     "WorkItem",
     "digest",
 ]
@@ -122,6 +123,8 @@ class DeliveryRecord:
         withdrawal: why it is, or is to be, removed from the target; empty when nobody asked.
         withdrawn_at: when the target confirmed that it is gone.
         withdrawn: what was removed, in words.
+        checksum: as the target confirmed it, such as `crc32c:…`.
+        version: the target's name for this version of the object; empty where it keeps one only.
     """
 
     target: str
@@ -140,11 +143,30 @@ class DeliveryRecord:
     withdrawal: str = ""
     withdrawn_at: datetime | None = None
     withdrawn: str = ""
+    checksum: str = ""
+    version: str = ""
 
     @property
     def stands(self) -> bool:
         """Whether it is what the accession's delivery is at present."""
         return self.superseded_at is None and self.withdrawn_at is None
+
+
+@dataclass(frozen=True)
+class TargetRecord:
+    """How one target stands with an accession, beside its deliveries.
+
+    Attributes:
+        confirmed: it has the zip at hand, while another target has not.
+        reason: why it failed, free of identifiers; empty when it has confirmed.
+        tries: how often in a row it has failed.
+    """
+
+    target: str
+    confirmed: bool
+    reason: str
+    tries: int
+    at: datetime
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +26,10 @@ from locutus_dagster.ledger import LedgerError, Phase, State
 from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.fingerprints import fingerprint_of
 from locutus_dagster.ledger.work import ArtifactRecord, Attempt, WorkItem
+from locutus_dagster.pipeline.completing import complete
 from locutus_dagster.pipeline.deciding import Decision, Do, decide, look
 from locutus_dagster.pipeline.deid_report import summarise
-from locutus_dagster.pipeline.deliver import deliver
+from locutus_dagster.pipeline.deliver import Parcel, deliver
 from locutus_dagster.pipeline.extract import RAW, extract, find_one
 from locutus_dagster.pipeline.fingerprints import (
     settings_fingerprint,
@@ -117,9 +118,11 @@ class _Walk:
             self.item = item = self._item()
             self.by = replace(self.by, row_id=item.row_id)
             found = look(item, self.parts, self.options)
-            yield from self._carry_out(item, decide(item, found, self.options))
+            yield from self._carry_out(item, decide(item, found, self.options), found.missing)
 
-    def _carry_out(self, item: WorkItem, decision: Decision) -> Iterator[Outcome]:
+    def _carry_out(
+        self, item: WorkItem, decision: Decision, missing: Sequence[str]
+    ) -> Iterator[Outcome]:
         match decision.do:
             case Do.REFUSE:
                 yield Finished(self.key, Result.REFUSED, decision.why)
@@ -132,6 +135,8 @@ class _Walk:
                 yield Finished(self.key, Result.CHANGED, decision.why)
             case Do.UNCHANGED:
                 yield from self._already_delivered(item, decision.why)
+            case Do.COMPLETE:
+                yield from self._complete(item, missing)
             case Do.PROCESS | Do.AGAIN:
                 yield from self._in_its_room(item, decision)
 
@@ -251,16 +256,16 @@ class _Walk:
     ) -> Iterator[Outcome]:
         self.phase = Phase.DELIVER
         started = time.perf_counter()
-        record = deliver(
-            item, artifact, token, room, self.parts, self.by, withdraw=self.options.withdraw
-        )
+        parcel = Parcel(item, artifact, token, room.deidentified_zip, self.options.withdraw)
+        made = deliver(parcel, self.parts, self.by)
         self._delete(room.raw_zip, room.deidentified_zip)
         self.parts.checkpoint("deliver:cleared")
-        spent = since(started, record.size)
+        spent = since(started, sum(record.size for record in made.records))
         now = self._item()
-        yield PhaseDone(self.key, Artifact.DELIVERED, receipt(record, now) | spent)
+        yield PhaseDone(self.key, Artifact.DELIVERED, receipt(made.records, now) | spent)
         yield PhaseDone(self.key, Artifact.SUMMARY, summary(now, self.parts))
-        yield Finished(self.key, Result.DELIVERED, self._withdraw(item))
+        left = (*made.failed, self._withdraw(item))
+        yield Finished(self.key, Result.DELIVERED, "; ".join(filter(None, left)))
 
     # -- what was done before --------------------------------------------------------------
 
@@ -275,12 +280,34 @@ class _Walk:
                 self._delete(room.raw_zip, room.deidentified_zip)
         kept = self._withdraw(item)
         earlier: Metadata = {"delivered before": "yes, from the same attributes and settings"}
-        last = self.ledger.standing(item.accession_id)[-1]
+        standing = self.ledger.standing(item.accession_id)
         yield PhaseDone(self.key, Artifact.RAW, earlier)
         yield PhaseDone(self.key, Artifact.DEIDENTIFIED, earlier)
-        yield PhaseDone(self.key, Artifact.DELIVERED, receipt(last, item) | earlier)
+        yield PhaseDone(self.key, Artifact.DELIVERED, receipt(standing, item) | earlier)
         yield PhaseDone(self.key, Artifact.SUMMARY, summary(item, self.parts) | earlier)
         yield Finished(self.key, Result.UNCHANGED, "; ".join(filter(None, (why, kept))))
+
+    def _complete(self, item: WorkItem, missing: Sequence[str]) -> Iterator[Outcome]:
+        """Deliver what stands to the targets that were added since, or have failed."""
+        self.phase = Phase.DELIVER
+        started = time.perf_counter()
+        with self.parts.interim.claim(self.parts.workspace, item.accession_id) as room:
+            room.discard_parts()
+            self._delete(room.raw_zip)
+            try:
+                made = complete(item, missing, room, self.parts, self.by)
+            finally:
+                self._delete(room.deidentified_zip)
+        spent = since(started, sum(one.size for one in made.records if one.target in missing))
+        earlier: Metadata = {"delivered before": "yes, to other targets"}
+        yield PhaseDone(self.key, Artifact.RAW, earlier)
+        yield PhaseDone(self.key, Artifact.DEIDENTIFIED, earlier)
+        yield PhaseDone(self.key, Artifact.DELIVERED, receipt(made.records, item) | spent)
+        yield PhaseDone(self.key, Artifact.SUMMARY, summary(item, self.parts))
+        kept = "; ".join(filter(None, (*made.failed, self._withdraw(item))))
+        confirmed = {one.target for one in made.records}
+        result = Result.DELIVERED if confirmed.intersection(missing) else Result.UNCHANGED
+        yield Finished(self.key, result, kept)
 
     def _withdraw(self, item: WorkItem) -> str:
         """Remove from the target what is to go; says what could not be removed."""
@@ -334,7 +361,7 @@ class _Walk:
         reason = _reason(error, self.parts)
         stop = isinstance(error, SourceUnavailableError | LedgerError)
         if isinstance(error, TargetError):
-            stop = not _usable(self.parts)
+            stop = not self.parts.health.any_usable()
         if self.item is not None:
             try:
                 # The claim has been given back on the way here: another run may have taken it.
@@ -358,11 +385,3 @@ def _reason(error: Exception, parts: Parts) -> str:
             "finished work is kept."
         )
     return describe_unexpected(error)
-
-
-def _usable(parts: Parts) -> bool:
-    try:
-        parts.target.check()
-    except TargetError:
-        return False
-    return True

@@ -34,6 +34,7 @@ class Do(str, Enum):
     PROCESS = "process"  # from where it stands
     AGAIN = "process again"  # what was made of it counts no more
     UNCHANGED = "report as done"
+    COMPLETE = "deliver to further targets"  # what stands elsewhere, as it is
     CHANGED = "report as changed"  # delivered, and not what is asked for now
     LEAVE = "leave as it stands"
     REFUSE = "refuse"
@@ -48,12 +49,14 @@ class Facts:
         changed: how the last of them differs from what would be delivered now.
         row_delivered: a delivery was once made for this very row.
         recall: that stands for it or for its subject.
+        missing: targets to which nothing has been delivered that stands.
     """
 
     standing: Sequence[DeliveryRecord] = ()
     changed: tuple[Kind, ...] = ()
     row_delivered: bool = False
     recall: RecallRecord | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def look(item: WorkItem, parts: Parts, options: RunOptions) -> Facts:
         _changed(item, standing, parts, options) if recall is None else (),
         ledger.row_was_delivered(item.accession_id, item.row_id),
         recall,
+        tuple(name for name in parts.targets if name not in {one.target for one in standing}),
     )
 
 
@@ -98,19 +102,31 @@ def _changed(
 ) -> tuple[Kind, ...]:
     if not standing:
         return (Kind.DELIVERY,)
-    last = standing[-1]
-    before = dict(last.made_from or {})
     source = item.source_fingerprint or ""
     if options.check_source:
         source = _source_fingerprint(item, parts, source)
+    kinds: set[Kind] = set()
+    # One to a target that is configured no more says nothing, unless there is no other.
+    known = {one.target: one for one in standing if one.target in parts.targets}
+    for last in known.values():
+        kinds.update(_differences(item, last, source, parts, last.target))
+        if not parts.targets[last.target].holds(last.uri, size=last.size, version=last.version):
+            kinds.add(Kind.DELIVERY)
+    if not known:
+        kinds.update(_differences(item, standing[-1], source, parts, next(iter(parts.targets))))
+        kinds.add(Kind.TARGET)
+    return tuple(kind for kind in Kind if kind in kinds)
+
+
+def _differences(
+    item: WorkItem, last: DeliveryRecord, source: str, parts: Parts, target: str
+) -> tuple[Kind, ...]:
+    before = dict(last.made_from or {})
     usable = usable_key_ids(parts)
     # A key that has been rotated since is as good: the delivery stands.
     made_with = before.get(Kind.KEY.value)
     key = made_with if made_with in usable and made_with is not None else usable[-1]
-    kinds = changes(before, delivery_made_from(source, item, parts, key))
-    if not parts.target.holds(last.uri, size=last.size):
-        kinds = (*kinds, Kind.DELIVERY)
-    return kinds
+    return changes(before, delivery_made_from(source, item, parts, key, target))
 
 
 def _source_fingerprint(item: WorkItem, parts: Parts, known: str) -> str:
@@ -156,6 +172,8 @@ def _decide_delivered(item: WorkItem, facts: Facts, options: RunOptions) -> Deci
             return Decision(Do.AGAIN, f"changed since it was delivered: {named}", kinds, phase)
     if options.allow_processing_of_duplicates and not facts.row_delivered:
         return Decision(Do.AGAIN, "a further row of a manifest names it", kinds, phase)
+    if not kinds and facts.missing:
+        return Decision(Do.COMPLETE, f"not yet delivered to {', '.join(facts.missing)}")
     if not kinds:
         return Decision(Do.UNCHANGED)
     forgiving = options.reprocess is Reprocess.ALLOW_IF_ONLY_CONFIG_CHANGED

@@ -1,12 +1,21 @@
-"""Phase 5: the de-identified zip, to the target.
+"""Phase 5: the de-identified zip, to every target of the workspace.
 
-What belongs here: the delivery's key, and the target's confirmation into the ledger. What does
-not: how a target stores (`targets/`).
+What belongs here: the delivery's key, and each target's confirmation into the ledger. What does
+not: how a target stores (`targets/`), and targets that are added to what was delivered long ago
+(`completing.py`).
+
+Each target is asked by itself: what one has confirmed is recorded at once, and stays so when
+another fails. The accession is delivered when every required target has confirmed.
 """
 
 from __future__ import annotations
 
-from locutus_dagster.interim import Room
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from locutus_dagster.errors import LocutusError, describe_unexpected
+from locutus_dagster.ledger import LedgerError
 from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
 from locutus_dagster.ledger.work import ArtifactRecord, Attempt, DeliveryRecord, WorkItem
@@ -17,21 +26,59 @@ from locutus_dagster.pipeline.transform import DEIDENTIFIED
 from locutus_dagster.pipeline.unrecorded import take_back
 from locutus_dagster.targets import TargetError, delivery_key
 
-__all__ = ["SUPERSEDED", "deliver", "key_of"]
+__all__ = [
+    "SUPERSEDED",
+    "Delivering",
+    "NotDeliveredError",
+    "Parcel",
+    "deliver",
+    "key_of",
+    "put_into",
+    "target_failed",
+]
 
 SUPERSEDED = "superseded by a later delivery"
 
 
-def key_of(item: WorkItem, study_token: str, parts: Parts) -> str:
-    """The key under which the accession is delivered.
+class NotDeliveredError(TargetError):
+    """One required target at least has not confirmed; what others have confirmed is recorded."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What is delivered.
+
+    Attributes:
+        zip_file: the de-identified zip, of which the artifact says the checksum.
+        study_token: the study's pseudonym in the key.
+        withdraw: what is superseded by it is to be removed from its target.
+    """
+
+    item: WorkItem
+    artifact: ArtifactRecord
+    study_token: str
+    zip_file: Path
+    withdraw: bool = False
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """What came of it: the confirmations, and of targets that are not required why they failed."""
+
+    records: tuple[DeliveryRecord, ...]
+    failed: tuple[str, ...] = ()
+
+
+def key_of(item: WorkItem, study_token: str, parts: Parts, target: str) -> str:
+    """The key under which the accession is delivered to a target.
 
     Raises:
         TargetError: it would carry the accession number, or the template is wrong.
     """
-    target = parts.workspace_settings.target
+    told = parts.workspace_settings.targets[target]
     key = delivery_key(
-        target.key_template,
-        top=target.top,
+        told.key_template,
+        top=told.top,
         subject_id=delivered_subject(item, parts),
         imaging_type=item.imaging_type,
         age=item.age,
@@ -46,41 +93,66 @@ def key_of(item: WorkItem, study_token: str, parts: Parts) -> str:
     return key
 
 
-def deliver(
-    item: WorkItem,
-    artifact: ArtifactRecord,
-    study_token: str,
-    room: Room,
-    parts: Parts,
-    by: Attempt,
-    *,
-    withdraw: bool = False,
-) -> DeliveryRecord:
-    """Put `deidentified.zip` into the target and record its receipt.
-
-    Args:
-        withdraw: what is superseded by it is to be removed from the target.
+def deliver(parcel: Parcel, parts: Parts, by: Attempt) -> Delivering:
+    """Put the zip into every target that has not confirmed it yet, and record the receipts.
 
     Raises:
-        TargetError: the target did not confirm it, or another accession lies there.
+        NotDeliveredError: a required target did not confirm it, or another accession lies there.
         ClaimLostError: another worker has taken the accession over.
     """
-    key = key_of(item, study_token, parts)
-    uri = parts.target.uri(key)
-    target = parts.target.name
+    identity = parcel.item.accession_id
+    confirmed = _confirmed(identity, parts)
+    due = [name for name in parts.targets if name not in confirmed]
+    missing: list[str] = []  # required, and not confirmed
+    failed: list[str] = []
+    finished = False
+    for name in due:
+        try:
+            record = put_into(name, parcel, parts, by)
+        except (ClaimLostError, LedgerError, OSError):
+            raise  # no fault of the target's
+        except Exception as error:  # noqa: BLE001 - one target must not hide what others confirm
+            why = target_failed(name, parcel.item, error, parts, by)
+            required = parts.workspace_settings.targets[name].required
+            (missing if required else failed).append(why)
+            continue
+        finished = name == due[-1] and not missing
+        _record(record, parcel, parts, by, finished=finished)
+        confirmed[name] = record
+    if missing:
+        raise NotDeliveredError("; ".join(missing))
+    if not finished:
+        parts.ledger.record_delivered(identity, None, spent=_spent(parts), by=by)
+        parts.checkpoint("deliver:recorded")
+    records = (confirmed[name] for name in parts.targets if name in confirmed)
+    return Delivering(tuple(records), tuple(failed))
+
+
+def put_into(name: str, parcel: Parcel, parts: Parts, by: Attempt) -> DeliveryRecord:
+    """Put the zip into one target; what it confirms is returned, and not recorded yet.
+
+    Raises:
+        TargetError: the target did not confirm it, is known to be down, or another accession lies
+            there.
+        ClaimLostError: another worker has taken the accession over.
+    """
+    item, artifact, target = parcel.item, parcel.artifact, parts.targets[name]
+    parts.health.refuse(name)
+    key = key_of(item, parcel.study_token, parts, name)
+    uri = target.uri(key)
     if parts.ledger.delivered_elsewhere(
-        item.accession_id, target, uri
-    ) or not parts.ledger.announce_delivery(item.accession_id, target, uri, by.owner):
+        item.accession_id, name, uri
+    ) or not parts.ledger.announce_delivery(item.accession_id, name, uri, by.owner):
         raise TargetError(
             "Another accession of this study has been delivered to the same place.",
             "The source holds one study under two accession numbers: withdraw one of the rows.",
         )
-    receipt = parts.target.put(room.deidentified_zip, key, sha256=artifact.sha256)
+    receipt = target.put(parcel.zip_file, key, sha256=artifact.sha256)
     parts.checkpoint("deliver:put")
     made = artifact.made_from or {}
-    made_from = delivery_made_from(made[Kind.SOURCE.value], item, parts, made[Kind.KEY.value])
-    record = DeliveryRecord(
-        target=parts.target.name,
+    made_from = delivery_made_from(made[Kind.SOURCE.value], item, parts, made[Kind.KEY.value], name)
+    return DeliveryRecord(
+        target=name,
         uri=receipt.uri,
         sha256=receipt.sha256,
         size=receipt.size,
@@ -88,19 +160,56 @@ def deliver(
         fingerprint=fingerprint_of(made_from),
         made_from=made_from,
         row_id=item.row_id,
+        checksum=receipt.checksum,
+        version=receipt.version,
     )
+
+
+def target_failed(name: str, item: WorkItem, error: Exception, parts: Parts, by: Attempt) -> str:
+    """Note that a target has failed, and find out whether it will fail the next one, too.
+
+    Returns:
+        Why, in words; with the target's name where there are several.
+    """
+    reason = str(error) if isinstance(error, LocutusError) else describe_unexpected(error)
+    parts.ledger.record_target_failed(item.accession_id, name, reason, by=by)
+    parts.health.failed(name)
+    return reason if len(parts.targets) == 1 else f"target '{name}': {reason}"
+
+
+def _confirmed(accession_id: int, parts: Parts) -> dict[str, DeliveryRecord]:
+    """What targets have confirmed of the zip at hand, before another of them failed."""
+    if len(parts.targets) == 1:
+        return {}
+    states = parts.ledger.target_states(accession_id)
+    if not any(state.confirmed for state in states.values()):
+        return {}
+    found = {}
+    for record in parts.ledger.standing(accession_id):
+        state = states.get(record.target)
+        if state is not None and state.confirmed and record.target in parts.targets:
+            found[record.target] = record
+    return found
+
+
+def _record(
+    record: DeliveryRecord, parcel: Parcel, parts: Parts, by: Attempt, *, finished: bool
+) -> None:
+    identity, why = parcel.item.accession_id, SUPERSEDED if parcel.withdraw else ""
     try:
-        parts.ledger.record_delivered(
-            item.accession_id,
-            record,
-            spent=() if parts.settings.keep_interim_files else (RAW, DEIDENTIFIED),
-            withdraw=SUPERSEDED if withdraw else "",
-            by=by,
-        )
+        if finished:
+            parts.ledger.record_delivered(
+                identity, record, spent=_spent(parts), withdraw=why, by=by
+            )
+        else:
+            parts.ledger.record_delivery(identity, record, withdraw=why, by=by)
     except ClaimLostError:
         # Slept through its lease before the put, perhaps: whoever took the accession over, or
         # recalled it, has looked at this place before anything lay there.
-        take_back(item.accession_id, record.uri, parts)
+        take_back(identity, record.target, record.uri, parts)
         raise
     parts.checkpoint("deliver:recorded")
-    return record
+
+
+def _spent(parts: Parts) -> Sequence[str]:
+    return () if parts.settings.keep_interim_files else (RAW, DEIDENTIFIED)

@@ -56,28 +56,31 @@ def zip_made_from(source_fingerprint: str, item: WorkItem, parts: Parts, key_id:
 
 
 def delivery_made_from(
-    source_fingerprint: str, item: WorkItem, parts: Parts, key_id: str
+    source_fingerprint: str, item: WorkItem, parts: Parts, key_id: str, target: str
 ) -> MadeFrom:
-    """What a delivery is made from: the zip, the row's other attributes, and the target."""
-    target = parts.workspace_settings.target
+    """What a delivery is made from: the zip, the row's other attributes, and the target.
+
+    Args:
+        target: its name.
+    """
     return {
         **zip_made_from(source_fingerprint, item, parts, key_id),
         Kind.ATTRIBUTES.value: item.attributes_fingerprint,
-        Kind.TARGET.value: digest(
-            parts.target.name, parts.target.place, target.key_template, target.top
-        ),
+        Kind.TARGET.value: digest(*_target_parts(parts, target)),
     }
 
 
 def settings_fingerprint(parts: Parts) -> str:
     """What an event remembers of the settings: policy, key, source, target; no secret."""
-    target = parts.workspace_settings.target
+    targets = (part for name in parts.targets for part in _target_parts(parts, name))
     return digest(
         parts.policy.fingerprint,
         parts.keys.current.key_id,
         parts.workspace_settings.source.kind,
-        parts.target.name,
-        parts.target.place,
-        target.key_template,
-        target.top,
+        *targets,
     )[:16]
+
+
+def _target_parts(parts: Parts, name: str) -> tuple[str, str, str, str]:
+    told = parts.workspace_settings.targets[name]
+    return name, parts.targets[name].place, told.key_template, told.top

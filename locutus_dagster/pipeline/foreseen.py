@@ -24,6 +24,7 @@ class Would(str, Enum):
     AGAIN = Do.AGAIN.value
     UNCHANGED = Do.UNCHANGED.value
     CHANGED = Do.CHANGED.value
+    COMPLETE = Do.COMPLETE.value
     LEAVE = Do.LEAVE.value
     REFUSE = Do.REFUSE.value
     PENDING = "pending"

@@ -19,6 +19,7 @@ from locutus_dagster.interim import InterimStore
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.pipeline.claiming import Claimant
 from locutus_dagster.pipeline.host import new_owner
+from locutus_dagster.pipeline.target_health import TargetHealth
 from locutus_dagster.pipeline.workspace_policy import workspace_policy
 from locutus_dagster.pipeline.workspace_secret import load_keys
 from locutus_dagster.settings import FolderSourceSettings, Settings, WorkspaceSettings
@@ -53,6 +54,7 @@ class Parts:
         checkpoint: called with the name of each place where the chain has just committed,
             renamed or deleted something; tests end the process there.
         claimant: what this process has in hand.
+        health: which targets are down.
     """
 
     settings: Settings
@@ -67,8 +69,10 @@ class Parts:
     another_source: Callable[[], StudySource] | None = None
     checkpoint: Callable[[str], None] = field(default=_carry_on)
     claimant: Claimant = field(init=False)
+    health: TargetHealth = field(init=False)
 
     def __post_init__(self) -> None:
+        self.health = TargetHealth(lambda: self.targets)
         self.claimant = Claimant(self.ledger, new_owner(), self.settings.run.lease)
 
     @property
@@ -82,15 +86,17 @@ class Parts:
         return self.keys.current
 
     def check(self) -> None:
-        """Look whether source and target can be used, before anything moves.
+        """Look whether the source and a target can be used, before anything moves.
+
+        Where one of several targets can be used, a run is worth its while: accessions that need
+        another one fail by themselves, and say so.
 
         Raises:
             LocutusError: one of them cannot; the message says what to do.
         """
         self.interim.prepare()
         self.source.check()
-        for target in self.targets.values():
-            target.check()
+        self.health.check()
 
     def close(self) -> None:
         """Return connections."""

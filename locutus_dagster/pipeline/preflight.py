@@ -139,7 +139,8 @@ def _after(
     if not record.works:
         return record
     key = usable_key_ids(parts)[-1]
-    before, now = (delivery_made_from("", row, parts, key) for row in (first, item))
+    target = next(iter(parts.targets))  # which one makes no difference between two rows
+    before, now = (delivery_made_from("", row, parts, key, target) for row in (first, item))
     delivered = replace(item, state=State.DELIVERED, updated_at=options.started_at)
     decision = decide(delivered, Facts(changed=changes(before, now)), options)
     if decision.do is Do.AGAIN:

@@ -48,7 +48,7 @@ class Circumstances:
     Attributes:
         scratch_limit: of all rooms of the scratch space together.
         scratch_free: of the file system that it lies on, None where that is not known.
-        target_free: None where that is not known.
+        target_free: of the fullest target; None where that is not known.
         workers: how many work at a time.
         in_the_way: what must be seen to before a run, in words.
         notes: what is good to know before a run, in words.
@@ -64,10 +64,13 @@ class Circumstances:
 
 def circumstances(parts: Parts) -> Circumstances:
     """Look at the scratch space, the target and the switches; nothing is written to find out."""
-    in_the_way, notes = [], []
-    target = parts.workspace_settings.target
-    if isinstance(target, ShareTargetSettings) and not target.path.expanduser().is_dir():
-        in_the_way.append(f"The share {target.path} is not there. Mount it, or create the folder.")
+    in_the_way: list[str] = []
+    notes: list[str] = []
+    in_the_way.extend(
+        f"The share {target.path} is not there. Mount it, or create the folder."
+        for target in parts.workspace_settings.targets.values()
+        if isinstance(target, ShareTargetSettings) and not target.path.expanduser().is_dir()
+    )
     paused = PauseSwitch(parts.ledger).why()
     if paused:
         notes.append(f"A run would begin nothing: {paused}.")
@@ -84,11 +87,17 @@ def circumstances(parts: Parts) -> Circumstances:
     return Circumstances(
         scratch_limit=parts.interim.limit,
         scratch_free=_free_under(parts),
-        target_free=parts.target.free_bytes(),
+        target_free=_least_free(parts),
         workers=max(1, parts.settings.workers),
         in_the_way=tuple(in_the_way),
         notes=tuple(notes),
     )
+
+
+def _least_free(parts: Parts) -> int | None:
+    """What the fullest of the targets that know it has room for."""
+    known = [target.free_bytes() for target in parts.targets.values()]
+    return min((free for free in known if free is not None), default=None)
 
 
 def _free_under(parts: Parts) -> int | None:

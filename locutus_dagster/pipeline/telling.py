@@ -58,16 +58,24 @@ def disposed(found: StudyDisposition, parts: Parts) -> Metadata:
     return told
 
 
-def receipt(record: DeliveryRecord, item: WorkItem) -> Metadata:
-    """What a target has confirmed."""
-    return {
+def receipt(records: Sequence[DeliveryRecord], item: WorkItem) -> Metadata:
+    """What the targets have confirmed; at least one has."""
+    first = records[0]
+    told: Metadata = {
         "study UID (pseudonym)": item.study_uid or "",
-        "instances": record.instances,
-        "bytes": record.size,
-        "sha256": record.sha256,
-        "target": record.target,
-        "uri": record.uri,
+        "instances": first.instances,
+        "bytes": first.size,
+        "sha256": first.sha256,
+        "target": ", ".join(record.target for record in records),
+        "uri": first.uri,
     }
+    for record in records:
+        of = f" ({record.target})" if len(records) > 1 else ""
+        told[f"uri{of}"] = record.uri
+        told[f"checksum{of}"] = record.checksum
+        if record.version:
+            told[f"version{of}"] = record.version
+    return told
 
 
 def summary(item: WorkItem, parts: Parts) -> Metadata:

@@ -22,22 +22,23 @@ def withdraw_unrecorded(accession_id: int, parts: Withdrawing) -> str:
         Why something could not be removed; it stays noted. Empty when nothing is left.
     """
     kept = ""
-    for target, uri in parts.ledger.announced(accession_id):
-        if target != parts.target.name:
-            kept = f"no target named '{target}' is configured"
+    for name, uri in parts.ledger.announced(accession_id):
+        target = parts.targets.get(name)
+        if target is None:
+            kept = f"no target named '{name}' is configured"
             continue
         try:
-            if not parts.ledger.recorded_at(target, uri):
-                parts.target.withdraw(uri)
+            if not parts.ledger.recorded_at(name, uri):
+                target.withdraw(uri)
         except TargetError as error:
             kept = error.message
             continue
-        parts.ledger.forget_announced(accession_id, target, uri)
+        parts.ledger.forget_announced(accession_id, name, uri)
     return f"an unfinished delivery could not be removed: {kept}" if kept else ""
 
 
-def take_back(accession_id: int, uri: str, parts: Withdrawing) -> None:
-    """Remove what was put at `uri` by a worker that has lost its claim in the meantime.
+def take_back(accession_id: int, name: str, uri: str, parts: Withdrawing) -> None:
+    """Remove what a worker put at `uri` of a target that lost its claim in the meantime.
 
     It is left where a row speaks of it, or where the worker that has the accession now is about
     to deliver to the same place.
@@ -45,8 +46,7 @@ def take_back(accession_id: int, uri: str, parts: Withdrawing) -> None:
     Raises:
         TargetError: it could not be removed.
     """
-    target = parts.target.name
-    if parts.ledger.recorded_at(target, uri):
+    if parts.ledger.recorded_at(name, uri):
         return
-    if (target, uri) not in parts.ledger.announced(accession_id):
-        parts.target.withdraw(uri)
+    if (name, uri) not in parts.ledger.announced(accession_id):
+        parts.targets[name].withdraw(uri)

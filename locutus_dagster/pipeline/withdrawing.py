@@ -6,7 +6,7 @@ What belongs here: carrying out withdrawals that the ledger notes. What does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,8 +29,8 @@ class Withdrawing(Protocol):
         """Where withdrawals are noted."""
 
     @property
-    def target(self) -> Target:
-        """Where deliveries lie."""
+    def targets(self) -> Mapping[str, Target]:
+        """Where deliveries lie, by name."""
 
     @property
     def checkpoint(self) -> Callable[[str], None]:
@@ -53,19 +53,23 @@ class Withdrawals:
 
 
 def withdraw(deliveries: Iterable[DeliveryRecord], parts: Withdrawing) -> Withdrawals:
-    """Remove deliveries from the target, and record each one that is gone.
+    """Remove deliveries from their targets, and record each one that is gone.
+
+    Where a target keeps versions and a later delivery lies above one, that version alone goes.
 
     A crash leaves the rest noted as to be withdrawn; doing it again is harmless. Whoever calls it
     has the claim on the accession, so that nothing is delivered to these places meanwhile.
     """
     done = Withdrawals()
     for delivery in deliveries:
-        if delivery.target != parts.target.name:
+        target = parts.targets.get(delivery.target)
+        if target is None:
             why = f"no target named '{delivery.target}' is configured"
             done.kept.append((delivery, why))
             continue
         try:
-            answer = parts.target.withdraw(delivery.uri)
+            beneath = delivery.version if parts.ledger.lies_beneath(delivery) else ""
+            answer = target.withdraw(delivery.uri, version=beneath)
         except TargetError as error:
             done.kept.append((delivery, str(error)))
             continue

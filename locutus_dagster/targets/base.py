@@ -133,4 +133,4 @@ class Target(Protocol):
         """
 
     def close(self) -> None:
-        """Release connections; calling it twice is allowed."""
+        """Release connections; what is asked afterwards opens them again."""

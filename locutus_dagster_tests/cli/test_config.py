@@ -45,7 +45,7 @@ def test_a_file_for_an_orthanc_is_written_and_loads(home: Path, tmp_path: Path) 
     assert isinstance(workspace.source, OrthancSourceSettings)
     assert (workspace.source.url, workspace.source.username) == ("http://pacs:8042", 're"ader')
     assert workspace.source.password == "env:PACS"
-    assert workspace.target.path == tmp_path / "my share"
+    assert workspace.targets["share"].path == tmp_path / "my share"
 
 
 def test_a_file_for_a_folder_is_written_and_loads(home: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_batch_that_merely_waits_exits_with_0(home: Home, run: Run) -> None:
 
 def test_a_run_that_cannot_work_exits_with_1_whatever_is_forced(home: Home, run: Run) -> None:
     load(home, [home.pacs.accessions[0]], "gone")
-    home.settings.workspace(WS).target.path.rmdir()
+    home.settings.workspace(WS).targets["share"].path.rmdir()
     code, shown = run(of_manifest("gone", force_success=True))
     assert code == 1
     assert "The share" in shown

@@ -88,9 +88,9 @@ def parts(settings: Settings, workspace: str) -> Parts:
     killer = _Killer()
     made.checkpoint = killer
     made.source = _DyingSource(made, killer)
-    target = _DyingTarget(settings.workspace(workspace).target.path)
+    target = _DyingTarget(settings.workspace(workspace).targets["share"].path)
     target.killer = killer
-    made.target = target
+    made.targets = {"share": target}
     if "pytest" in sys.modules:
         return made  # the test's own process hands the work to others, and must stay as it is
     real = transform.deidentify_study

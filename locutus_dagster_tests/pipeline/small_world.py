@@ -166,7 +166,7 @@ def parts(settings: Settings, workspace: str) -> Parts:
     made = build_parts(settings, workspace)
     own = settings.workspace(workspace)
     made.source = SmallSource(Path(str(own.source.path)))  # type: ignore[union-attr]
-    made.target = NotingShare(own.target.path)
+    made.targets = {"share": NotingShare(own.targets["share"].path)}
     made.checkpoint = _KillAt()
     return made
 

@@ -154,7 +154,8 @@ def test_what_lies_on_another_share_by_now_is_left_and_said(small: SmallWorld) -
     other = small.root / "other"
     other.mkdir()
     own = small.settings.workspace("default")
-    own = own.model_copy(update={"target": own.target.model_copy(update={"path": other})})
+    share = own.targets["share"].model_copy(update={"path": other})
+    own = own.model_copy(update={"targets": {"share": share}})
     elsewhere = small.settings.model_copy(update={"workspaces": {"default": own}})
 
     outcome = recalled(replace(small, settings=elsewhere), key)
