@@ -30,12 +30,33 @@ class SecretMissingError(LocutusError):
 class Secrets:
     """Fetches what references lead to. Safe to use from several threads.
 
+    It can be handed to another process, which then logs in to Vault by itself.
+
     Args:
         vault: how Vault is reached; it is only asked for `vault:` and `transit:` references.
     """
 
     def __init__(self, vault: VaultSettings) -> None:
-        self._vault = vault
+        self._settings = vault
+        self._making = threading.Lock()
+        self._client: VaultClient | None = None
+
+    def __repr__(self) -> str:
+        return "Secrets()"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return secrets_for, (self._settings,)
+
+    @property
+    def vault(self) -> VaultClient:
+        """The connection to Vault, which is opened when something is asked of it.
+
+        Raises:
+            VaultError: VAULT_ADDR is no address.
+        """
+        if self._client is None:
+            self._client = VaultClient(self._settings, resolve_secret)
+        return self._client
 
     def resolve(self, reference: str, *, fresh: bool = False) -> str:
         """Fetch the secret that `reference` points to.
@@ -46,14 +67,52 @@ class Secrets:
 
         Raises:
             SecretMissingError: it leads nowhere.
-            LocutusError: Vault cannot be asked.
+            VaultError: Vault cannot be asked, or refuses (see its subclasses).
         """
-        return resolve_secret(reference)
+        kind, _, rest = reference.partition(":")
+        ask = {"vault": "value", "transit": "key_ring"}.get(kind)
+        if ask is None:
+            return resolve_secret(reference)
+        try:
+            value: str = getattr(self.vault, ask)(rest, fresh=fresh)
+            return value
+        except VaultMissingError as error:
+            missing = SecretMissingError(error.message, error.hint)
+        raise missing
+
+    def read_entry(self, path: str, *, fresh: bool = False) -> dict[str, str]:
+        """All keys of an entry in Vault; what is no text there is given as JSON.
+
+        Args:
+            path: `mount/path`, or the reference system's `namespace:/rootpath/path`.
+
+        Raises:
+            SecretMissingError: there is no such entry.
+            VaultError: Vault cannot be asked, or refuses.
+        """
+        try:
+            entry = self.vault.entry(path, fresh=fresh)
+        except VaultMissingError as error:
+            missing = SecretMissingError(error.message, error.hint)
+        else:
+            return {
+                key: value if isinstance(value, str) else json.dumps(value)
+                for key, value in entry.items()
+            }
+        raise missing
+
+
+def secrets_for(vault: VaultSettings) -> Secrets:
+    """The one `Secrets` of this process for a Vault: logins and leases are shared.
+
+    Raises:
+        VaultError: VAULT_ADDR is no address.
+    """
+    return _shared(vault.with_environment())
 
 
 @lru_cache(maxsize=8)
-def secrets_for(vault: VaultSettings) -> Secrets:
-    """The one `Secrets` of this process for a Vault: logins and leases are shared."""
+def _shared(vault: VaultSettings) -> Secrets:
     return Secrets(vault)
 
 
@@ -64,9 +123,14 @@ def resolve_secret(reference: str) -> str:
         reference: `env:NAME`, `file:/path` (trailing newline ignored), or the value itself.
 
     Raises:
-        SecretMissingError: the variable is unset or empty, or the file cannot be read.
+        SecretMissingError: the variable is unset or empty, the file cannot be read, or it is a
+            reference into Vault, which has to be asked (`Secrets`).
     """
     kind, _, rest = reference.partition(":")
+    if kind in ("vault", "transit"):
+        raise SecretMissingError(
+            f"A {kind}: reference stands where Vault is not asked.", "Use env:NAME or file:/path."
+        )
     if kind == "env":
         value = os.environ.get(rest, "")
         if not value:

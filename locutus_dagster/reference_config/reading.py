@@ -78,12 +78,14 @@ class Told:
     """Everything that file and environment say.
 
     Attributes:
+        name: of the file, or the path in Vault.
         said: by the key's name.
         unknown: the place of each key that the reference does not have either.
         notes: what a person should know.
         faults: one line each, with place and key.
     """
 
+    name: str = ""
     said: dict[str, Said] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -143,7 +145,7 @@ def tell(config: Config, environment: Mapping[str, str]) -> Told:
 
     Never raises: what is wrong is in `faults`, all of it.
     """
-    told = Told(notes=list(config.notes), faults=list(config.faults))
+    told = Told(config.name, notes=list(config.notes), faults=list(config.faults))
     for name, (value, place) in config.content.items():
         key = REFERENCE_KEYS.get(name)
         if key is None or key.place != "config":
@@ -177,11 +179,11 @@ def _hear(told: Told, key: ReferenceKey, value: object, place: str) -> None:
         # What the file says does not count either: the environment was meant to win.
         told.said.pop(key.name, None)
         return
-    if key.kind == "bool" and isinstance(value, str) and place != "environment":
-        if heard is False and not key.name.endswith(_NEVER_TRUTHY):
-            told.notes.append(
-                f'{named}: a quoted "{value}" was true to the reference; here it is false'
-            )
+    quoted = key.kind == "bool" and isinstance(value, str) and place != "environment"
+    if quoted and heard is False and not key.name.endswith(_NEVER_TRUTHY):
+        told.notes.append(
+            f'{named}: a quoted "{value}" was true to the reference; here it is false'
+        )
     told.said[key.name] = Said(key, heard, place)
 
 

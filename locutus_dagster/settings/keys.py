@@ -18,7 +18,19 @@ from pydantic.fields import FieldInfo
 from locutus_dagster.settings.model import Settings
 from locutus_dagster.settings.workspace import WorkspaceSettings
 
-__all__ = ["NAME", "Key", "alternatives", "every_key", "fields_at", "model_of_kind", "names_at"]
+__all__ = [
+    "NAME",
+    "Key",
+    "alternatives",
+    "every_key",
+    "fields_at",
+    "fields_of",
+    "holds_more",
+    "kind_of",
+    "models_of",
+    "names_at",
+    "what_is_below",
+]
 
 #: Stands in a key for a name of the operator's own, of a workspace or a target.
 NAME = "NAME"
@@ -79,12 +91,13 @@ def kind_of(model: type[BaseModel]) -> str:
     return str(field.default) if get_origin(field.annotation) is Literal else "other"
 
 
-def model_of_kind(annotation: Any, kind: str) -> type[BaseModel] | None:
-    """The group of settings that belongs to a kind."""
-    return next((model for model in models_of(annotation) if kind_of(model) == kind), None)
+def holds_more(annotation: Any) -> bool:
+    """Whether a value may be a list, or keys and values of the operator's own."""
+    return any(get_origin(one) in (dict, list, tuple) for one in alternatives(annotation))
 
 
-def _below(annotation: Any, part: object) -> Iterator[Any]:
+def what_is_below(annotation: Any, part: object) -> Iterator[Any]:
+    """The annotations of what stands under `part` in a value."""
     for one in alternatives(annotation):
         if isinstance(one, type) and issubclass(one, BaseModel):
             fields = fields_of(one)
@@ -98,7 +111,7 @@ def fields_at(path: Sequence[object]) -> list[Any]:
     """What the value of a key may be: the annotations of all fields that `path` can mean."""
     found: list[Any] = [Settings]
     for part in path:
-        found = [below for one in found for below in _below(one, part)]
+        found = [below for one in found for below in what_is_below(one, part)]
     return found
 
 

@@ -12,12 +12,14 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from locutus_dagster.secret_refs import Secrets, secrets_for
+from locutus_dagster.settings.clash import clash
+from locutus_dagster.settings.origins import Origin
 from locutus_dagster.settings.workspace import RunSettings, WorkspaceSettings
-from locutus_dagster.strict_model import Secret, SettingsError, Size, Strict
+from locutus_dagster.strict_model import Discreet, Secret, SettingsError, Size, Strict
 from locutus_dagster.vault.options import VaultSettings
 
 __all__ = ["LedgerSettings", "Settings", "config_file"]
@@ -28,45 +30,77 @@ _WORKSPACE_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 class LedgerSettings(Strict):
     """The ledger's PostgreSQL, part by part; each part may be a reference (`vault:…#db_host`)."""
 
-    host: Secret
-    port: int = 5432
-    name: Secret
+    host: str = Field(description="of the server")
+    port: int = Field(default=5432, description="of the server")
+    name: str = Field(description="of the database")
     name_suffix: str = Field(default="", description="put behind the name, such as _dev")
-    user: Secret
-    password: Secret | None = None
+    user: str = Field(description="who logs in")
+    password: Secret | None = Field(default=None, description="a reference, as a rule")
 
 
-class Settings(BaseSettings):
-    """Everything the system is told. Sizes are bytes, times are seconds."""
+class Settings(Discreet, BaseSettings):
+    """Everything the system is told. Sizes are bytes, times are seconds.
+
+    `load_settings` reads what is said where; the class itself asks nobody.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="LOCUTUS_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix="LOCUTUS_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
-    home: Path = Field(default_factory=lambda: Path("~/.locutus").expanduser())
+    home: Path = Field(
+        default_factory=lambda: Path("~/.locutus").expanduser(),
+        description="where the system keeps what is its own: the private folder, Dagster's files, "
+        "and the scratch space unless told otherwise; said by LOCUTUS_HOME, as the file lies there",
+    )
     ledger_url: Secret | None = Field(
         default=None,
         description="SQLAlchemy URL, or a reference to it; default: SQLite in the home",
     )
     ledger: LedgerSettings | None = Field(default=None, description="instead of a ledger_url")
-    vault: VaultSettings = Field(default_factory=VaultSettings)
-    scratch: Path | None = None
-    scratch_limit: Size = Field(default=20 * 1024**3, ge=1)
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
-    batch_size: int = Field(default=50, ge=1, description="accessions a Dagster run")
-    keep_interim_files: bool = False
-    run: RunSettings = Field(default_factory=RunSettings)
-    workspaces: dict[str, WorkspaceSettings] = Field(default_factory=dict)
+    vault: VaultSettings = Field(
+        default_factory=VaultSettings, description="where `vault:` references lead"
+    )
+    scratch: Path | None = Field(
+        default=None,
+        description="where interim files live for seconds: a fast local disk (mode 0700); by "
+        "default `scratch` in the home",
+    )
+    scratch_limit: Size = Field(
+        default=20 * 1024**3,
+        ge=1,
+        description="bytes, or 20GiB; accessions wait for each other rather than exceed it",
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=0,
+        description="processes; 0 works in the process of the run; by default one for each core",
+    )
+    batch_size: int = Field(default=50, ge=1, description="accessions in a Dagster run")
+    keep_interim_files: bool = Field(
+        default=False, description="for debugging: IDENTIFIED files stay in the scratch space"
+    )
+    run: RunSettings = Field(default_factory=RunSettings, description="how a run goes about it")
+    workspaces: dict[str, WorkspaceSettings] = Field(
+        default_factory=dict, description="the projects, by name"
+    )
+
+    _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
 
     @field_validator("workspaces")
     @classmethod
     def _legal_names(cls, value: dict[str, WorkspaceSettings]) -> dict[str, WorkspaceSettings]:
-        for name in value:
-            if not _WORKSPACE_NAME.fullmatch(name):
-                raise ValueError(
-                    f"workspace name {name!r}: use a lower-case letter, then lower-case letters, "
-                    "digits or _"
-                )
+        if wrong := [(name,) for name in value if not _WORKSPACE_NAME.fullmatch(name)]:
+            raise clash(
+                "no name for a workspace: use a lower-case letter, then up to 40 lower-case "
+                "letters, digits or _",
+                *wrong,
+            )
         return value
 
     @model_validator(mode="after")
@@ -77,8 +111,28 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _one_ledger(self) -> Settings:
         if self.ledger_url and self.ledger:
-            raise ValueError("both 'ledger_url' and 'ledger' are given: keep one of them")
+            raise clash(
+                "both 'ledger_url' and 'ledger' are given: keep one of them",
+                ("ledger_url",),
+                ("ledger",),
+            )
         return self
+
+    @property
+    def origins(self) -> dict[str, Origin]:
+        """Where each value that is no default was said, by its key."""
+        return dict(self._origins)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about how the settings were read."""
+        return self._notes
+
+    def with_origins(self, origins: dict[str, Origin], notes: tuple[str, ...]) -> Settings:
+        """These settings, and where they were said."""
+        told = self.model_copy()
+        told._origins, told._notes = origins, notes
+        return told
 
     @property
     def secrets(self) -> Secrets:
@@ -142,8 +196,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file: `load_settings` passes the file's content as init values."""
-        return env_settings, init_settings
+        """Nothing but what it is given: `load_settings` reads the layers and keeps the origins."""
+        return (init_settings,)
 
 
 def config_file(home: Path | None = None) -> Path:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from locutus_dagster.strict_model import Secret, Strict
+from locutus_dagster.strict_model import Secret, Size, Strict
 
 __all__ = [
     "DicomWebSourceSettings",
@@ -41,11 +41,27 @@ class OrthancSourceSettings(Strict):
         default=True, description="check the TLS certificate; or a file of authorities to trust"
     )
     timeout: float = Field(default=30.0, gt=0, description="seconds without a byte")
+    slowest: Size = Field(
+        default=10_000,
+        gt=0,
+        description="bytes a second; an answer that comes more slowly is asked for again",
+    )
     attempts: int = Field(default=4, ge=1, description="how often a question is asked")
     connections: int = Field(default=4, ge=1, le=32, description="downloads at a time")
     verify_md5: bool = Field(
         default=False, description="compare each instance with the MD5 that Orthanc keeps of it"
     )
+    issuer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="only studies whose accession number was issued by this entity (0008,0051)",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> OrthancSourceSettings:
+        if self.token is not None and (self.username is not None or self.password is not None):
+            raise ValueError("`token` stands instead of `username` and `password`; keep one")
+        return self
 
 
 class DicomWebSourceSettings(Strict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from locutus_dagster.strict_model import Secret, Size, Strict
 
@@ -94,17 +94,29 @@ class GcsTargetSettings(TargetSettings):
     """
 
     kind: Literal["gcs"] = "gcs"
-    bucket: str = Field(min_length=3, max_length=222)
+    bucket: str = Field(min_length=3, max_length=222, pattern=r"^[a-z0-9][a-z0-9._-]*[a-z0-9]$")
     project: str | None = None
-    endpoint_url: str | None = Field(default=None, description="of an emulator or a gateway")
+    endpoint_url: str | None = Field(
+        default=None, pattern=r"^https?://[^/@\s]+/?$", description="of an emulator or a gateway"
+    )
     credentials: Secret | None = Field(
         default=None, description="a service account's key (JSON), or a reference to it"
     )
     anonymous: bool = Field(default=False, description="ask without credentials")
-    kms_key_name: str | None = None
+    kms_key_name: str | None = Field(
+        default=None,
+        pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$",
+        description="of Cloud KMS; without it the bucket's own default",
+    )
     part_size: Size = Field(default=16 * 1024**2, ge=256 * 1024, description="of an upload")
     timeout: float = Field(default=60.0, gt=0, description="seconds without a byte")
     attempts: int = Field(default=5, ge=1)
+
+    @model_validator(mode="after")
+    def _one_kind_of_credentials(self) -> GcsTargetSettings:
+        if self.anonymous and self.credentials is not None:
+            raise ValueError("has both credentials and anonymous: leave one of the two out")
+        return self
 
 
 class OtherTargetSettings(TargetSettings):

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from locutus_dagster.run_modes import Reprocess, Sweep
+from locutus_dagster.settings.clash import clash
 from locutus_dagster.settings.sources import SourceSettings
 from locutus_dagster.settings.targets import AnyTargetSettings
 from locutus_dagster.strict_model import Secret, Strict
 
 __all__ = ["QcSettings", "RunSettings", "ScheduleSettings", "WorkspaceSettings"]
 
+_CRON = re.compile(r"@(yearly|annually|monthly|weekly|daily|hourly)|\S+( +\S+){4}")
 _TARGET_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 
 
@@ -35,14 +38,30 @@ class QcSettings(Strict):
 class ScheduleSettings(Strict):
     """When something is done by itself."""
 
-    cron: str
-    timezone: str = "UTC"
+    cron: str = Field(description="minute hour day month weekday, or @daily and the like")
+    timezone: str = Field(default="UTC", description="a name of the IANA database")
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        if not _CRON.fullmatch(value.strip()):
+            raise ValueError("should be five fields such as '0 3 * * *', or @daily and the like")
+        return value.strip()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("should be a time zone such as Europe/Berlin") from None
+        return value
 
 
 class WorkspaceSettings(Strict):
     """One project: where its studies come from, what is done to them, where they go."""
 
-    source: SourceSettings
+    source: SourceSettings = Field(description="where its studies come from")
     targets: dict[str, AnyTargetSettings] = Field(
         min_length=1, description="by a name of your own; `target:` names a single one by its kind"
     )
@@ -60,7 +79,9 @@ class WorkspaceSettings(Strict):
     subject_preface: str | None = Field(
         default=None, description="put before every research identity; by default the policy's"
     )
-    owners: tuple[str, ...] = ()
+    owners: tuple[str, ...] = Field(
+        default=(), description="shown with its assets in Dagster: team:NAME, or an address"
+    )
     secret: Secret | None = Field(
         default=None,
         description="reference to the pseudonymisation key ring; by default a file in the home",
@@ -72,6 +93,8 @@ class WorkspaceSettings(Strict):
         default=None, ge=1, description="runs of this workspace at a time; by default no limit"
     )
 
+    qc: QcSettings = Field(default_factory=QcSettings, description="manual QC")
+
     @model_validator(mode="before")
     @classmethod
     def _one_target(cls, value: Any) -> Any:
@@ -80,7 +103,11 @@ class WorkspaceSettings(Strict):
             return value
         value = dict(value)
         if value.get("targets"):
-            raise ValueError("both 'target' and 'targets' are given: keep one of them")
+            raise clash(
+                "both 'target' and 'targets' are given: keep one of them",
+                ("target",),
+                ("targets",),
+            )
         only = value.pop("target")
         name = only.get("kind", "share") if isinstance(only, dict) else getattr(only, "kind", "")
         value["targets"] = {name: only}
@@ -89,14 +116,14 @@ class WorkspaceSettings(Strict):
     @field_validator("targets")
     @classmethod
     def _legal_names(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if not _TARGET_NAME.fullmatch(name):
-                raise ValueError(
-                    f"target name {name!r}: use a lower-case letter, then lower-case letters, "
-                    "digits or _"
-                )
+        if wrong := [(name,) for name in value if not _TARGET_NAME.fullmatch(name)]:
+            raise clash(
+                "no name for a target: use a lower-case letter, then up to 40 lower-case letters, "
+                "digits or _",
+                *wrong,
+            )
         if not any(target.required for target in value.values()):
-            raise ValueError("no target is required: nothing would ever count as delivered")
+            raise clash("no target is required: nothing would ever count as delivered")
         return value
 
     @field_validator("modalities", mode="before")
@@ -124,7 +151,9 @@ class RunSettings(Strict):
     until_converged: bool = Field(
         default=False, description="repeat until nothing changes any more"
     )
-    max_passes: int = Field(default=11, ge=1)
+    max_passes: int = Field(
+        default=11, ge=1, description="how often at most it is gone through until nothing changes"
+    )
     pass_wait: float = Field(default=45.0, ge=0, description="seconds between two passes")
     force_success: bool = Field(default=False, description="exit code 0 in the place of 2")
     allow_processing_of_duplicates: bool = Field(

@@ -29,6 +29,7 @@ from locutus_dagster.sources.base import (
     StudyIncompleteError,
     StudyOverview,
 )
+from locutus_dagster.sources.orthanc_access import Access, Given
 from locutus_dagster.sources.orthanc_api import OrthancApi
 from locutus_dagster.sources.orthanc_download import Downloader
 from locutus_dagster.sources.orthanc_overview import look_over
@@ -41,8 +42,10 @@ from locutus_dagster.sources.orthanc_terms import (
     changed,
     fingerprint,
     in_url,
+    issuers,
     utc_time,
 )
+from locutus_dagster.sources.orthanc_wire import Wire
 
 __all__ = ["OrthancSource", "open_orthanc"]
 
@@ -51,16 +54,26 @@ _WILDCARDS = frozenset("*?\\")
 
 def open_orthanc(settings: OrthancSourceSettings, context: SourceContext) -> OrthancSource:
     """A workspace's Orthanc."""
-    password = settings.password
+    resolve = context.secrets.resolve
+
+    def given(reference: str | None) -> Given:
+        if reference is None:
+            return None
+        resolve(reference)  # a reference that leads nowhere is said now
+        return lambda fresh: resolve(reference, fresh=fresh)
+
     return OrthancSource(
         settings.url,
         username=settings.username,
-        password=context.secrets.resolve(password) if password else None,
+        password=given(settings.password),
+        token=given(settings.token),
         verify=settings.verify,
         timeout=settings.timeout,
+        slowest=settings.slowest,
         attempts=settings.attempts,
         connections=settings.connections,
         verify_md5=settings.verify_md5,
+        issuer=settings.issuer,
     )
 
 
@@ -77,16 +90,22 @@ class OrthancSource:
         url: where Orthanc's REST API is, e.g. `https://pacs.example:8042`; credentials in it are
             used and never shown.
         username: for basic authentication; None for none.
-        password: see `username`.
+        password: see `username`; or a function that fetches it, and fetches it afresh when it is
+            called with True, because Orthanc refused the one at hand.
+        token: a bearer token instead of both, given like `password`.
         verify: True checks a TLS certificate against the system's authorities, a path against the
             authorities in that file, False not at all.
         timeout: seconds to wait for the next bytes of an answer (and at most 10 to connect).
+        slowest: bytes a second below which an answer is given up and asked for again, once it has
+            been waited for longer than `timeout`.
         attempts: how often one request is tried before giving up.
         connections: how many instances are downloaded at the same time.
         backoff: seconds before the second attempt; doubled, with jitter, before each further one.
         verify_md5: compare each instance with the MD5 that Orthanc took when it received the
-            instance. Off by default: it costs one more request an instance (fetching is then
-            about half as fast), and the length of every answer is compared anyway.
+            instance, where Orthanc keeps one (`StoreMD5ForAttachments`). It costs one more
+            request an instance; the length of every answer is compared anyway.
+        issuer: only studies whose Issuer of Accession Number (0008,0051) has this Local Namespace
+            Entity ID or Universal Entity ID are this source's; None for all.
     """
 
     def __init__(
@@ -94,13 +113,16 @@ class OrthancSource:
         url: str,
         *,
         username: str | None = None,
-        password: str | None = None,
+        password: Given = None,
+        token: Given = None,
         verify: bool | str | Path = True,
         timeout: float = 30.0,
+        slowest: float = 10_000.0,
         attempts: int = 4,
         connections: int = 4,
         backoff: float = 1.0,
         verify_md5: bool = False,
+        issuer: str | None = None,
     ) -> None:
         if attempts < 1 or connections < 1:
             raise SourceError(
@@ -108,20 +130,26 @@ class OrthancSource:
                 "Correct `attempts` and `connections` of the source.",
             )
         address = Address.parse(url)
-        self._api = OrthancApi(
-            address,
+        access = Access(
             username=username if username is not None else address.username,
             password=password if password is not None else address.password,
+            token=token,
+        )
+        wire = Wire(
+            address,
+            access,
             verify=verify,
             timeout=timeout,
-            attempts=attempts,
+            slowest=slowest,
             connections=connections,
-            backoff=backoff,
         )
-        self._downloader = Downloader(self._api, verify_md5=verify_md5)
+        self._username = access.username
+        self._issuer = issuer
+        self._api = OrthancApi(address, wire, attempts=attempts, backoff=backoff)
+        self._downloader = Downloader(self._api, connections=connections, verify_md5=verify_md5)
 
     def __repr__(self) -> str:
-        return f"OrthancSource({self._api.place!r}, username={self._api.username!r})"
+        return f"OrthancSource({self._api.place!r}, username={self._username!r})"
 
     # --- StudySource ---------------------------------------------------------------------------
 
@@ -144,6 +172,7 @@ class OrthancSource:
                 "which Orthanc cannot be asked for exactly one study.",
                 "Correct the accession number in the manifest.",
             )
+        self._api.system()
         question = {
             "Level": "Study",
             "Query": {"AccessionNumber": wanted},
@@ -158,6 +187,8 @@ class OrthancSource:
         for study_id, changed_at in self._exact_matches(answers, wanted):
             try:
                 instances = self._list_instances(study_id)
+                if not self._is_of_our_issuer(instances):
+                    continue
             except GoneError:  # deleted since: no longer a study of this accession number
                 continue
             found.append(
@@ -202,18 +233,13 @@ class OrthancSource:
         Raises:
             SourceUnavailableError: Orthanc does not answer, or refuses us.
         """
-        try:
-            system = self._api.ask(lambda orthanc: orthanc.get_system(), dict)
-        except GoneError:
-            raise self._api.not_an_orthanc() from None
-        if "Version" not in system:
-            raise self._api.not_an_orthanc()
+        system = self._api.system(again=True)
         return {
             "kind": "orthanc",
             "place": self._api.place,
-            "name": system.get("Name", ""),
-            "version": system["Version"],
-            "api_version": system.get("ApiVersion"),
+            "name": system.name,
+            "version": system.version,
+            "api_version": system.api_version,
         }
 
     # --- reading answers -----------------------------------------------------------------------
@@ -233,6 +259,20 @@ class OrthancSource:
             raise self._api.not_an_orthanc() from None
         matches.sort(key=lambda match: match[:2])
         return [(study_id, changed_at) for _, study_id, changed_at in matches]
+
+    def _is_of_our_issuer(self, instances: Sequence[ListedInstance]) -> bool:
+        """Whether the study's accession number is one of our issuer, by its first instance."""
+        if self._issuer is None:
+            return True
+        if not instances:
+            return False
+        tags = self._api.ask(
+            lambda orthanc: orthanc.get_instances_id_tags(
+                id_=in_url(instances[0].orthanc_id), params={"short": ""}
+            ),
+            dict,
+        )
+        return self._issuer in issuers(tags)
 
     def _list_instances(self, study_id: str) -> list[ListedInstance]:
         return self._instances_in(

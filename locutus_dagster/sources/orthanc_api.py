@@ -1,20 +1,20 @@
-"""Asking one Orthanc: the connection, bounded retries, and what each failure means.
+"""Asking one Orthanc: questions, bounded retries, and what each failure means.
 
-What belongs here: everything between a question and its answer. What does not: which questions
-there are (`orthanc.py`, `orthanc_overview.py`), and downloading (`orthanc_download.py`).
+What belongs here: everything between a question and its answer, and which Orthanc it is that
+answers. What does not: which questions there are (`orthanc.py`, `orthanc_overview.py`), sending
+them (`orthanc_wire.py`), and downloading (`orthanc_download.py`).
 """
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tenacity
 
 from locutus_dagster.sources.base import SourceError, SourceUnavailableError
+from locutus_dagster.sources.orthanc_features import System, system_in
 from locutus_dagster.sources.orthanc_terms import (
     Address,
     GoneError,
@@ -22,16 +22,15 @@ from locutus_dagster.sources.orthanc_terms import (
     UnreachableError,
     bad_url,
 )
+from locutus_dagster.sources.orthanc_wire import Wire
 from locutus_dagster.sources.quiet import hush_http_loggers
 
 if TYPE_CHECKING:
-    import httpx
     import pyorthanc
 
 __all__ = ["OrthancApi"]
 
 _LONGEST_WAIT = 30.0
-_CONNECT_TIMEOUT = 10.0
 
 
 class OrthancApi:
@@ -41,43 +40,27 @@ class OrthancApi:
 
     Args:
         address: where it is.
-        username: for basic authentication; None for none.
-        password: see `username`.
-        verify: see `OrthancSource`.
-        timeout: seconds to wait for the next bytes of an answer (and at most 10 to connect).
+        wire: how it is reached.
         attempts: how often one request is tried before giving up.
-        connections: how many requests may be under way at the same time.
         backoff: seconds before the second attempt; doubled, with jitter, before each further one.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        username: str | None,
-        password: str | None,
-        verify: bool | str | Path,
-        timeout: float,
-        attempts: int,
-        connections: int,
-        backoff: float,
-    ) -> None:
-        self.base = address.base
+    def __init__(self, address: Address, wire: Wire, *, attempts: int, backoff: float) -> None:
         self.place = address.place
-        self.username = username
-        self.connections = connections
-        self._password = password
-        self._verify = verify
-        self._timeout = timeout
+        self.path = address.path
+        self.wire = wire
+        self._base = address.base
         self._attempts = attempts
         self._backoff = backoff
         self._open_client: pyorthanc.Orthanc | None = None
+        self._system: System | None = None
 
     def __repr__(self) -> str:
-        return f"OrthancApi({self.place!r}, username={self.username!r})"
+        return f"OrthancApi({self.place!r})"
 
     def close(self) -> None:
         """Close the connections."""
+        self.wire.close()
         if self._open_client is not None:
             self._open_client.close()
             self._open_client = None
@@ -85,45 +68,36 @@ class OrthancApi:
     # --- asking --------------------------------------------------------------------------------
 
     @property
-    def client(self) -> pyorthanc.Orthanc:
-        """The client itself, for what is not a question with a JSON answer."""
+    def _client(self) -> pyorthanc.Orthanc:
         if self._open_client is None:
-            import httpx
             import pyorthanc
 
+            from locutus_dagster.sources.orthanc_transport import WireTransport
+
             hush_http_loggers()
-            auth = None
-            if self.username is not None:
-                auth = httpx.BasicAuth(self.username, self._password or "")
             self._open_client = pyorthanc.Orthanc(
-                self.base,
+                self._base,
                 return_raw_response=True,
-                auth=auth,
-                headers={"Accept-Encoding": "identity"},
-                timeout=httpx.Timeout(
-                    self._timeout, connect=min(self._timeout, _CONNECT_TIMEOUT), pool=None
-                ),
-                limits=httpx.Limits(
-                    max_connections=self.connections,
-                    max_keepalive_connections=self.connections,
-                ),
-                verify=self._tls(),
+                transport=WireTransport(self.wire),
                 trust_env=False,
             )
         return self._open_client
 
-    def _tls(self) -> ssl.SSLContext | bool:
-        if self._verify is False or not self.base.startswith("https:"):
-            return False
-        try:
-            return ssl.create_default_context(
-                cafile=None if self._verify is True else str(self._verify)
-            )
-        except OSError:
-            raise SourceUnavailableError(
-                "The file of certificate authorities for Orthanc cannot be read.",
-                "Check `verify` of the source: it names a PEM file.",
-            ) from None
+    def system(self, *, again: bool = False) -> System:
+        """Which Orthanc this is; asked once, or `again`.
+
+        Raises:
+            SourceUnavailableError: it does not answer, refuses us, is too old, or is none.
+        """
+        if self._system is None or again:
+            try:
+                answer = self.ask(lambda orthanc: orthanc.get_system(), dict)
+            except GoneError:
+                answer = {}
+            self._system = system_in(answer, self.place) or None
+        if self._system is None:
+            raise self.not_an_orthanc()
+        return self._system
 
     def retrying(self, halt: threading.Event | None = None) -> tenacity.Retrying:
         """Bounded attempts with exponential back-off and jitter; `halt` ends the waiting early."""
@@ -164,13 +138,11 @@ class OrthancApi:
 
         failure: Exception
         try:
-            response = call(self.client)
-        except httpx.InvalidURL:
+            response = call(self._client)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             failure = bad_url()
-        except httpx.HTTPError as error:
-            failure = self.translated(error)
         else:
-            self.refuse(response)
+            self.refuse(response.status_code)
             try:
                 answer = response.json()
             except ValueError:
@@ -184,15 +156,14 @@ class OrthancApi:
 
     # --- naming failures -----------------------------------------------------------------------
 
-    def refuse(self, response: httpx.Response) -> None:
+    def refuse(self, status: int) -> None:
         """Turn a status other than success into the error that fits it."""
-        status = response.status_code
         if 200 <= status < 300:
             return
         if status in (401, 403):
             raise SourceUnavailableError(
                 f"Orthanc at {self.place} refuses these credentials (HTTP {status}).",
-                "Check the source's username and password, and that this user may read studies.",
+                "Check the source's username and password, or its token, and that they may read studies.",
             )
         if status == 404:
             raise GoneError
@@ -207,21 +178,6 @@ class OrthancApi:
             f"Orthanc at {self.place} does not accept the request (HTTP {status}).",
             "Look into Orthanc's log.",
         )
-
-    def translated(self, error: httpx.HTTPError) -> Exception:
-        """Our own error for one of httpx, whose text may quote an address."""
-        import httpx
-
-        if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return SourceUnavailableError(
-                f"The TLS certificate of Orthanc at {self.place} is not trusted.",
-                "Give the source the file of its certificate authority in `verify`.",
-            )
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return UnreachableError("Orthanc did not accept the connection")
-        if isinstance(error, httpx.TimeoutException):
-            return TransientError(f"Orthanc sent nothing for {self._timeout:g} s")
-        return TransientError("the connection broke")
 
     def unavailable(self, error: TransientError) -> SourceUnavailableError:
         """Our error for people, after the last attempt."""

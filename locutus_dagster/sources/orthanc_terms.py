@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from locutus_dagster.sources.base import SourceError, StudyChangedError
@@ -27,6 +28,7 @@ __all__ = [
     "changed",
     "fingerprint",
     "in_url",
+    "issuers",
     "utc_time",
 ]
 
@@ -62,8 +64,15 @@ class ListedInstance:
 class Address:
     base: str
     place: str
+    host: str
+    port: int
+    path: str
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
+
+    @property
+    def tls(self) -> bool:
+        return self.place.startswith("https:")
 
     @classmethod
     def parse(cls, url: str) -> Address:
@@ -80,6 +89,9 @@ class Address:
         return cls(
             base=place + parts.path.rstrip("/"),
             place=place,
+            host=host,
+            port=port,
+            path=parts.path.rstrip("/"),
             username=unquote(parts.username) if parts.username is not None else None,
             password=unquote(parts.password) if parts.password is not None else None,
         )
@@ -94,6 +106,18 @@ def bad_url() -> SourceError:
 
 def in_url(orthanc_id: str) -> str:
     return quote(orthanc_id, safe="")
+
+
+def issuers(tags: Mapping[str, Any]) -> set[str]:
+    """Who issued the accession number, under each name; `tags` as from `/tags?short`."""
+    items = tags.get("0008,0051")
+    return {
+        value.strip(" \0")
+        for item in (items if isinstance(items, list) else [])
+        if isinstance(item, dict)
+        for value in (item.get("0040,0031"), item.get("0040,0032"))
+        if isinstance(value, str)
+    }
 
 
 def utc_time(text: object) -> datetime | None:

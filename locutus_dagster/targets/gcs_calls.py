@@ -17,8 +17,9 @@ from typing import TypeVar
 import requests
 import urllib3
 from google.api_core.exceptions import GoogleAPICallError
-from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
+from google.auth.exceptions import GoogleAuthError, TransportError
 
+from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import GcsTargetSettings
 from locutus_dagster.targets.base import TargetContext, TargetError
 from locutus_dagster.targets.gcs_client import GcsConnection, connect
@@ -97,6 +98,14 @@ class GcsCalls:
                     raise self._in_words(error) from None
             self._pause(_pause_after(failures))
 
+    def once(self, action: Callable[[GcsConnection], object]) -> bool:
+        """Do `action` a single time, where it matters little; whether it was answered."""
+        try:
+            action(self._connected())
+        except (*_ERRORS, LocutusError):
+            return False
+        return True
+
     def _connected(self) -> GcsConnection:
         if self._connection is None:
             self._connection = connect(self._settings, self._context.secrets)
@@ -136,6 +145,12 @@ class GcsCalls:
                 f"The bucket {bucket} does not let a delivery be removed or replaced yet: a "
                 "retention policy or a hold keeps it.",
                 "Wait until it has run out, or let the bucket's owner lift it; then run again.",
+            )
+        if status == 400 and ("crc32c" in text or "hash" in text):
+            return TargetError(
+                f"The bucket {bucket} has received other bytes than it was told of (400).",
+                "Something changes them on the way, or the file was changed meanwhile. Nothing "
+                "was delivered; run again.",
             )
         if status == 403 and "kms" in text:
             return TargetError(
@@ -194,10 +209,7 @@ def _worth_repeating(error: BaseException) -> bool:
         return status in _AGAIN_STATUS or (status == 403 and reason in _AGAIN_REASONS)
     if isinstance(error, GoogleAuthError):
         return isinstance(error, TransportError) or bool(error.retryable)
-    # An address that cannot be right does not become right; a certificate neither.
-    return not isinstance(
-        error, requests.exceptions.SSLError | requests.exceptions.InvalidURL | ValueError
-    )
+    return not isinstance(error, ValueError)  # such as an address that is none
 
 
 def _denied(error: BaseException) -> bool:
@@ -205,9 +217,7 @@ def _denied(error: BaseException) -> bool:
         status, reason, _ = _told(error)
         kept = reason in _KEPT_REASONS or reason in _AGAIN_REASONS
         return status == 401 or (status == 403 and not kept)
-    return isinstance(error, GoogleAuthError) and (
-        isinstance(error, RefreshError) or not isinstance(error, TransportError)
-    ) and not _worth_repeating(error)
+    return isinstance(error, GoogleAuthError) and not _worth_repeating(error)
 
 
 def _pause_after(failures: int) -> float:

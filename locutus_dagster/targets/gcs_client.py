@@ -47,9 +47,7 @@ class GcsConnection:
         self.client.close()
 
 
-def connect(
-    settings: GcsTargetSettings, secrets: Secrets, *, fresh: bool = False
-) -> GcsConnection:
+def connect(settings: GcsTargetSettings, secrets: Secrets, *, fresh: bool = False) -> GcsConnection:
     """Make a client; nothing is asked of the store yet.
 
     Args:
@@ -70,7 +68,7 @@ def connect(
         credentials = _service_account(secret)
     else:
         credentials = _default()
-    options = {"api_endpoint": settings.endpoint_url} if settings.endpoint_url else None
+    options = {"api_endpoint": settings.endpoint_url.rstrip("/")} if settings.endpoint_url else None
     client = storage.Client(
         project=settings.project, credentials=credentials, client_options=options
     )
@@ -94,7 +92,7 @@ def _service_account(secret: str) -> Credentials:
 
 def _default() -> Credentials:
     try:
-        found, _ = google.auth.default(scopes=storage.Client.SCOPE)  # type: ignore[no-untyped-call]
+        found, _ = google.auth.default(scopes=storage.Client.SCOPE)
     except DefaultCredentialsError:
         raise TargetError(
             "No credentials for Google Cloud Storage are found on this machine.",

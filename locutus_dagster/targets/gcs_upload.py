@@ -10,14 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import google_crc32c
 import requests
 from google.api_core.exceptions import from_http_response
-from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob  # type: ignore[import-untyped]
 
 from locutus_dagster.settings import GcsTargetSettings
@@ -61,13 +59,14 @@ class Digests:
 def digests_of(reader: BinaryIO) -> Digests:
     """Read a file from where `reader` is to its end."""
     sha256 = hashlib.sha256()
-    crc32c = google_crc32c.Checksum()
+    crc32c = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
     size = 0
     while block := reader.read(_READ):
         sha256.update(block)
-        crc32c.update(block)
+        crc32c.update(block)  # type: ignore[no-untyped-call]
         size += len(block)
-    return Digests(sha256.hexdigest(), crc32c.digest().hex(), size)
+    crc32c_digest: bytes = crc32c.digest()  # type: ignore[no-untyped-call]
+    return Digests(sha256.hexdigest(), crc32c_digest.hex(), size)
 
 
 def upload(
@@ -204,7 +203,7 @@ class _Upload:
             self._url = ""
             raise UnsettledError
         else:
-            raise from_http_response(response)
+            raise from_http_response(response)  # type: ignore[no-untyped-call]
 
     def _received(self, response: requests.Response) -> int:
         """How many bytes the store says that it has."""
@@ -223,8 +222,7 @@ class _Upload:
             connection.session.delete(self._url, timeout=min(5.0, self._settings.timeout))
 
         if self._url:
-            with suppress(requests.RequestException, GoogleAuthError, TargetError):
-                self._calls.once(cancel)
+            self._calls.once(cancel)
 
     # -- the file --------------------------------------------------------------------------
 

@@ -21,7 +21,15 @@ class VaultUnavailableError(VaultError):
 
 
 class VaultDeniedError(VaultError):
-    """Vault refuses the login, the token, or what was asked with it."""
+    """Vault refuses the login, the token, or what was asked with it.
+
+    Attributes:
+        of_token: whether it is the token as such.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, of_token: bool = False) -> None:
+        super().__init__(message, hint)
+        self.of_token = of_token
 
 
 class VaultMissingError(VaultError):

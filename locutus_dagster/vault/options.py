@@ -7,14 +7,19 @@ are the defaults, as in the reference system.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from locutus_dagster.strict_model import Secret, Strict
+from locutus_dagster.vault.faults import VaultError
 
 __all__ = ["VaultSettings"]
+
+_ADDRESS = "not an address such as https://vault.example.org:8200, without user or password in it"
 
 
 class VaultSettings(Strict):
@@ -23,13 +28,20 @@ class VaultSettings(Strict):
     address: str | None = Field(default=None, description="by default VAULT_ADDR")
     namespace: str | None = Field(default=None, description="by default VAULT_NAMESPACE")
     verify: bool | Path = Field(
-        default=True, description="check the TLS certificate; or a file of authorities to trust"
+        default=True,
+        description="check the TLS certificate; or a file of authorities to trust, by default "
+        "VAULT_CACERT",
+    )
+    use_proxies: bool = Field(
+        default=False, description="go through the proxies that the environment names"
     )
     auth: Literal["token", "approle", "kubernetes"] = "token"
     token: Secret = Field(default="env:VAULT_TOKEN", description="for auth: token")
     role: str | None = Field(default=None, description="for auth: kubernetes")
     role_id: Secret | None = Field(default=None, description="for auth: approle")
-    secret_id: Secret | None = Field(default=None, description="for auth: approle")
+    secret_id: Secret | None = Field(
+        default=None, description="for auth: approle, unless the role asks for none"
+    )
     jwt: Secret = Field(
         default="file:/var/run/secrets/kubernetes.io/serviceaccount/token",
         description="for auth: kubernetes",
@@ -41,7 +53,69 @@ class VaultSettings(Strict):
         default=None, description="of the key-value engine; by default Vault is asked"
     )
     timeout: float = Field(default=10.0, gt=0, description="seconds for one answer")
-    attempts: int = Field(default=5, ge=1)
+    attempts: int = Field(
+        default=5, ge=1, description="to get an answer, with growing pauses in between"
+    )
     refresh: float = Field(
         default=60.0, ge=0, description="seconds after which a secret is read again when used"
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not _is_address(value):
+            raise ValueError(_ADDRESS)
+        return value
+
+    @field_validator("token", "role_id", "secret_id", "jwt")
+    @classmethod
+    def _outside_vault(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(("vault:", "transit:")):
+            raise ValueError("what opens Vault cannot lie in Vault: use env:NAME or file:/path")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> VaultSettings:
+        if self.auth == "approle" and not self.role_id:
+            raise ValueError("auth: approle needs a role_id")
+        if self.auth == "kubernetes" and not self.role:
+            raise ValueError("auth: kubernetes needs a role")
+        return self
+
+    @property
+    def host(self) -> str:
+        """Host and port, as messages name this Vault."""
+        return urlsplit(self.address or "").netloc or "(no address)"
+
+    def with_environment(self) -> VaultSettings:
+        """These settings, and what VAULT_ADDR, VAULT_NAMESPACE and VAULT_CACERT say beyond them.
+
+        Raises:
+            VaultError: VAULT_ADDR is no address.
+        """
+        told: dict[str, object] = {}
+        if self.address is None and (address := os.environ.get("VAULT_ADDR")):
+            if not _is_address(address):
+                raise VaultError(f"VAULT_ADDR is {_ADDRESS}.", "Export it anew.")
+            told["address"] = address
+        if self.namespace is None and (namespace := os.environ.get("VAULT_NAMESPACE")):
+            told["namespace"] = namespace
+        if self.verify is True and (authorities := os.environ.get("VAULT_CACERT")):
+            told["verify"] = Path(authorities)
+        return self.model_copy(update=told)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return bool(
+        parts.scheme in ("http", "https")
+        and parts.hostname
+        and port != 0
+        and parts.username is None
+        and not parts.query
+        and not parts.fragment
     )

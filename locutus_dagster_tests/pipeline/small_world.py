@@ -19,7 +19,7 @@ import shutil
 import signal
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cache
 from io import BytesIO
@@ -36,7 +36,7 @@ from locutus_dagster.pipeline.batch import Batch
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import Finished, Outcome
 from locutus_dagster.pipeline.parts import Parts, build_parts
-from locutus_dagster.settings import Settings
+from locutus_dagster.settings import Settings, WorkspaceSettings
 from locutus_dagster.sources.base import (
     FetchReceipt,
     FoundStudy,
@@ -166,7 +166,10 @@ def parts(settings: Settings, workspace: str) -> Parts:
     made = build_parts(settings, workspace)
     own = settings.workspace(workspace)
     made.source = SmallSource(Path(str(own.source.path)))  # type: ignore[union-attr]
-    made.targets = {"share": NotingShare(own.targets["share"].path)}
+    made.targets = {
+        name: NotingShare(told.path, name=name)  # type: ignore[union-attr]
+        for name, told in own.targets.items()
+    }
     made.checkpoint = _KillAt()
     return made
 
@@ -197,6 +200,19 @@ class SmallWorld:
             },
         ).model_copy(update=settings)
         return cls(root, made, Ledger.open(made.ledger_address))
+
+    def with_targets(self, **required: bool) -> SmallWorld:
+        """The same with these targets, each a folder of its name; whether each is required."""
+        own = self.settings.workspace("default").model_dump()
+        own["targets"] = {
+            name: {"kind": "share", "path": str(self.root / name), "required": must}
+            for name, must in required.items()
+        }
+        for name in required:
+            (self.root / name).mkdir(exist_ok=True)
+        workspaces = {"default": WorkspaceSettings.model_validate(own)}
+        changed = self.settings.model_copy(update={"workspaces": workspaces})
+        return replace(self, settings=changed)
 
     # -- the source ------------------------------------------------------------------------
 

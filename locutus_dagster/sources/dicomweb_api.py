@@ -1,0 +1,382 @@
+"""Asking one DICOMweb server: the connection, bounded retries, and what each failure means.
+
+What belongs here: everything between a question and its answer. What does not: which questions
+there are (`dicomweb.py`), and downloading (`dicomweb_download.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tenacity
+
+from locutus_dagster.secret_refs import Secrets
+from locutus_dagster.settings import DicomWebSourceSettings
+from locutus_dagster.sources.base import SourceError, SourceUnavailableError
+from locutus_dagster.sources.dicomweb_terms import (
+    Answer,
+    GoneError,
+    Place,
+    TransientError,
+    UnreachableError,
+    bad_url,
+)
+
+if TYPE_CHECKING:
+    import requests
+    from dicomweb_client import DICOMwebClient
+
+__all__ = ["DicomWebApi"]
+
+_LONGEST_WAIT = 30.0
+_CONNECT_TIMEOUT = 10.0
+_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_TALKATIVE = (
+    "dicomweb_client",
+    "dicomweb_client.session_utils",
+    "dicomweb_client.uri",
+    "dicomweb_client.web",
+    "requests",
+    "urllib3",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
+"""Loggers that quote addresses, in which UIDs and accession numbers stand."""
+
+
+class DicomWebApi:
+    """One DICOMweb server.
+
+    The session is built at the first question; after `close()` the next question opens it again.
+    The environment's proxy variables and `.netrc` are not obeyed, and no redirection is followed.
+
+    Args:
+        settings: where it is, and how it is reached.
+        secrets: resolves the references among the settings; if the server refuses what they led
+            to, they are resolved afresh, once.
+        backoff: seconds before the second attempt; doubled, with jitter, before each further one.
+
+    Raises:
+        SourceError: the URL is none.
+    """
+
+    def __init__(
+        self, settings: DicomWebSourceSettings, secrets: Secrets, *, backoff: float
+    ) -> None:
+        place = Place.parse(settings.url)
+        self.place = place.shown
+        self.connections = settings.connections
+        self.timeout = settings.timeout
+        self._base = place.base
+        self._settings = settings
+        self._secrets = secrets
+        self._backoff = backoff
+        self._lock = threading.Lock()
+        self._authorization: str | None = None
+        self._refused: str | None = None
+        self._open: tuple[requests.Session, DICOMwebClient] | None = None
+
+    def __repr__(self) -> str:
+        return f"DicomWebApi({self.place!r}, username={self._settings.username!r})"
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            if self._open is not None:
+                self._open[0].close()
+                self._open = None
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def retrying(self, halt: threading.Event | None = None) -> tenacity.Retrying:
+        """Bounded attempts with exponential back-off and jitter; `halt` ends the waiting early."""
+        halt = halt or threading.Event()
+        return tenacity.Retrying(
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(self._settings.attempts),
+                tenacity.stop_when_event_set(halt),
+            ),
+            wait=tenacity.wait_exponential(multiplier=self._backoff, max=_LONGEST_WAIT)
+            + tenacity.wait_random(0, self._backoff),
+            sleep=tenacity.sleep_using_event(halt),
+            retry=tenacity.retry_if_exception_type(TransientError),
+            reraise=True,
+        )
+
+    def ask(self, call: Callable[[DICOMwebClient], Any]) -> list[Answer]:
+        """One question of QIDO-RS, retried.
+
+        Raises:
+            GoneError: the server says 404.
+            SourceUnavailableError: after the last attempt.
+        """
+        try:
+            return self.retrying()(self.ask_once, call)
+        except TransientError as error:
+            failure = self.unavailable(error)
+        raise failure
+
+    def ask_once(self, call: Callable[[DICOMwebClient], Any]) -> list[Answer]:
+        """One question of QIDO-RS, asked once.
+
+        Raises:
+            GoneError: the server says 404.
+            TransientError: asking again may help.
+            SourceError: asking again does not help.
+        """
+        import requests
+
+        _, client = self._opened()
+        answers: Any = None
+        failure: Exception | None = None
+        for _ in range(2):
+            try:
+                answers = call(client)
+            except requests.HTTPError as error:
+                if error.response is not None and self._renewed(error.response):
+                    continue
+                failure = self._refusal(error.response)
+            except requests.RequestException as error:
+                failure = self.translated(error)
+            except ValueError:  # JSON, or an address that the client does not take
+                failure = self.not_dicomweb()
+            break
+        # Raised here and not in the handler, so that no exception chain leads to a foreign text
+        # that quotes an address.
+        if failure is not None:
+            raise failure
+        if isinstance(answers, list) and all(isinstance(one, dict) for one in answers):
+            return answers
+        raise self.not_dicomweb()
+
+    def open_instance(self, study_uid: str, series_uid: str, sop_uid: str) -> requests.Response:
+        """Begin to retrieve an instance as it is stored; the caller reads and closes the answer.
+
+        Raises:
+            GoneError: the server says 404.
+            TransientError: asking again may help.
+            SourceError: asking again does not help.
+        """
+        import requests
+
+        session, _ = self._opened()
+        prefix = f"/{self._settings.wado_prefix.strip('/')}" if self._settings.wado_prefix else ""
+        url = f"{self._base}{prefix}/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"
+        failure: Exception | None = None
+        for _ in range(2):
+            try:
+                response = session.get(
+                    url,
+                    headers={"Accept": _AS_STORED, "Accept-Encoding": "identity"},
+                    timeout=self._timeouts(),
+                    stream=True,
+                )
+            except requests.RequestException as error:
+                failure = self.translated(error)
+                break
+            if response.status_code == 200:
+                return response
+            response.close()
+            if not self._renewed(response):
+                failure = self._refusal(response)
+                break
+        raise failure or TransientError("the server took none of two credentials")
+
+    def _timeouts(self) -> tuple[float, float]:
+        return min(self.timeout, _CONNECT_TIMEOUT), self.timeout
+
+    # --- the session ---------------------------------------------------------------------------
+
+    def _opened(self) -> tuple[requests.Session, DICOMwebClient]:
+        with self._lock:
+            if self._open is None:
+                self._open = self._build()
+            return self._open
+
+    def _build(self) -> tuple[requests.Session, DICOMwebClient]:
+        import requests
+        from dicomweb_client import DICOMwebClient
+
+        for name in _TALKATIVE:
+            logging.getLogger(name).addFilter(_nothing)
+        session = requests.Session()
+        session.trust_env = False
+        session.max_redirects = 0
+        session.verify = self._settings.verify is not False
+        session.mount(self._base[: self._base.index(":")] + "://", self._adapter())
+        if self._authorization is None:
+            self._authorization = self._resolve(fresh=False)
+        session.auth = self._authorize
+        prefixes = {
+            f"{name}_url_prefix": prefix.strip("/")
+            for name, prefix in (
+                ("qido", self._settings.qido_prefix),
+                ("wado", self._settings.wado_prefix),
+            )
+            if prefix and prefix.strip("/")
+        }
+        failure: SourceError
+        try:
+            client = DICOMwebClient(
+                self._base,
+                session=session,
+                permissive_uid=True,
+                timeout=self._timeouts(),
+                **prefixes,
+            )
+        except ValueError:
+            failure = bad_url()
+        else:
+            client.set_http_retry_params(retry=False)
+            return session, client
+        raise failure
+
+    def _adapter(self) -> requests.adapters.HTTPAdapter:
+        from requests.adapters import HTTPAdapter
+
+        tls = self._tls()
+
+        class Adapter(HTTPAdapter):
+            def init_poolmanager(self, *args: Any, **options: Any) -> Any:
+                return super().init_poolmanager(*args, **options, ssl_context=tls)
+
+            def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+                """Leave it to the context: requests would add authorities of its own."""
+
+        return Adapter(pool_connections=1, pool_maxsize=self.connections, max_retries=0)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._base.startswith("https:"):
+            return None
+        verify = self._settings.verify
+        try:
+            context = ssl.create_default_context(
+                cafile=str(verify) if isinstance(verify, Path) else None
+            )
+        except OSError:
+            raise SourceUnavailableError(
+                "The file of certificate authorities for the DICOMweb server cannot be read.",
+                "Check `verify` of the source: it names a PEM file.",
+            ) from None
+        if verify is False:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    # --- credentials ---------------------------------------------------------------------------
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        # dicomweb-client names the host without its port, which some reverse proxies mind.
+        request.headers.pop("Host", None)
+        if self._authorization is not None:
+            request.headers["Authorization"] = self._authorization
+        return request
+
+    def _resolve(self, *, fresh: bool) -> str | None:
+        token, username = self._settings.token, self._settings.username
+        if token is not None:
+            return f"Bearer {self._secrets.resolve(token, fresh=fresh)}"
+        if username is None:
+            return None
+        reference = self._settings.password
+        password = self._secrets.resolve(reference, fresh=fresh) if reference else ""
+        return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+
+    def _renewed(self, response: requests.Response) -> bool:
+        """Whether a refused request may be sent again, because the secret is another one by now."""
+        if response.status_code not in (401, 403):
+            return False
+        used = response.request.headers.get("Authorization")
+        with self._lock:
+            if used != self._authorization:  # another thread has just been there
+                return True
+            if used is None or used == self._refused:
+                return False
+            self._refused = used
+            self._authorization = self._resolve(fresh=True)
+            return self._authorization != used
+
+    # --- naming failures -----------------------------------------------------------------------
+
+    def _refusal(self, response: requests.Response | None) -> Exception:
+        """The error that fits a status other than success."""
+        status = 0 if response is None else response.status_code
+        if status in (401, 403):
+            return SourceUnavailableError(
+                f"The DICOMweb server at {self.place} refuses these credentials (HTTP {status}).",
+                "Check the source's username and password or its token, and that they may search"
+                " and retrieve studies.",
+            )
+        if status in (404, 410):
+            return GoneError()
+        if status in (408, 429) or status >= 500:
+            return TransientError(f"the server answered with HTTP status {status}")
+        if status == 406:
+            return SourceError(
+                f"The DICOMweb server at {self.place} does not hand out instances as they are"
+                " stored (HTTP 406).",
+                "Let it accept `transfer-syntax=*` in WADO-RS; Locutus takes no converted images.",
+            )
+        return SourceError(
+            f"The DICOMweb server at {self.place} does not accept the request (HTTP {status}).",
+            "Look into the server's log.",
+        )
+
+    def translated(self, error: Exception) -> Exception:
+        """Our own error for one of requests or urllib3, whose text may quote an address."""
+        import requests
+        import urllib3
+
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return SourceUnavailableError(
+                f"The TLS certificate of the DICOMweb server at {self.place} is not trusted.",
+                "Give the source the file of its certificate authority in `verify`.",
+            )
+        if isinstance(error, requests.TooManyRedirects):
+            return SourceUnavailableError(
+                f"The DICOMweb server at {self.place} redirects elsewhere.",
+                "Give the source the URL of the DICOMweb root itself.",
+            )
+        if isinstance(error, requests.exceptions.JSONDecodeError):
+            return self.not_dicomweb()
+        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+            return bad_url()
+        if isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error):
+            return UnreachableError("the server did not accept the connection")
+        if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+            return TransientError(f"the server sent nothing for {self.timeout:g} s")
+        return TransientError("the connection broke")
+
+    def unavailable(self, error: TransientError) -> SourceUnavailableError:
+        """Our error for people, after the last attempt."""
+        if isinstance(error, UnreachableError):
+            return SourceUnavailableError(
+                f"The DICOMweb server does not answer at {self.place}.",
+                "Check the source's URL and the network, and that the server runs.",
+            )
+        return SourceUnavailableError(
+            f"The DICOMweb server at {self.place} failed {self._settings.attempts} times;"
+            f" at last: {error}.",
+            "Look into the server's log and load, then run again.",
+        )
+
+    def not_dicomweb(self) -> SourceUnavailableError:
+        """The error for an answer that no DICOMweb server gives."""
+        return SourceUnavailableError(
+            f"What answers at {self.place} does not answer like a DICOMweb server.",
+            "Check the source's URL: it ends before /studies, and a reverse proxy's path is part"
+            " of it.",
+        )
+
+
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False
