@@ -1,8 +1,8 @@
 """The reference's names for how a run goes about its accessions, as they stand in the environment.
 
 What belongs here: names, and what of ours each one means. What does not: what the settings do
-(`settings.py`, `pipeline/`). A variable that is empty is not set; a switch is `true` or `false`,
-in any case, as the reference has it.
+(`settings/`, `pipeline/`), and the reference's other keys (`reference_config/`). A variable that is
+empty is not set; a switch is `true` or `false`, in any case, as the reference has it.
 """
 
 from __future__ import annotations
@@ -50,8 +50,15 @@ class ReferenceSettingError(LocutusError):
     """A variable of the reference's has a value that it cannot have."""
 
 
-def run_settings_from(environment: Mapping[str, str]) -> dict[str, Any]:
+def run_settings_from(
+    environment: Mapping[str, str], beneath: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What the environment says under the reference's names, as values of `RunSettings`.
+
+    Args:
+        beneath: what the reference's `config.yaml` says of the same switches. It says nothing by
+            itself here, but several switches make one setting: one that the environment turns off
+            must not turn off another one that the file has on.
 
     Raises:
         ReferenceSettingError: names every variable that cannot be understood.
@@ -70,9 +77,13 @@ def run_settings_from(environment: Mapping[str, str]) -> dict[str, Any]:
         (_SWEEP, "sweep", "manifest"),
     ):
         heard = {name: switch(name) for name in names}
+        if all(value is None for value in heard.values()):
+            continue
+        for name, value in heard.items():
+            if value is None and (beneath or {}).get(name) == "true":
+                heard[name] = True
         on = [names[name] for name, value in heard.items() if value]
-        if on or any(value is False for value in heard.values()):
-            said[field] = on[0] if on else otherwise
+        said[field] = on[0] if on else otherwise
     for name, field in _BOOLEANS.items():
         value = switch(name)
         if value is not None:

@@ -10,12 +10,15 @@ A reference resolves late, at the moment of use, so that a secret is in no setti
 
 from __future__ import annotations
 
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
-from locutus_dagster.vault.options import VaultSettings
+from locutus_dagster.vault.client import VaultClient
+from locutus_dagster.vault.faults import VaultMissingError
+from locutus_dagster.vault.options import ENVIRONMENT, VaultSettings
 
 __all__ = ["REFERENCES", "SecretMissingError", "Secrets", "resolve_secret", "secrets_for"]
 
@@ -38,8 +41,7 @@ class Secrets:
 
     def __init__(self, vault: VaultSettings) -> None:
         self._settings = vault
-        self._making = threading.Lock()
-        self._client: VaultClient | None = None
+        self._opened: dict[str, VaultClient] = {}
 
     def __repr__(self) -> str:
         return "Secrets()"
@@ -54,9 +56,10 @@ class Secrets:
         Raises:
             VaultError: VAULT_ADDR is no address.
         """
-        if self._client is None:
-            self._client = VaultClient(self._settings, resolve_secret)
-        return self._client
+        if not self._opened:
+            # Of several threads one wins, without a lock that a forked process might find closed.
+            self._opened.setdefault("it", VaultClient(self._settings, resolve_secret))
+        return self._opened["it"]
 
     def resolve(self, reference: str, *, fresh: bool = False) -> str:
         """Fetch the secret that `reference` points to.
@@ -103,16 +106,12 @@ class Secrets:
 
 
 def secrets_for(vault: VaultSettings) -> Secrets:
-    """The one `Secrets` of this process for a Vault: logins and leases are shared.
-
-    Raises:
-        VaultError: VAULT_ADDR is no address.
-    """
-    return _shared(vault.with_environment())
+    """The one `Secrets` of this process for a Vault: logins and leases are shared."""
+    return _shared(vault, *map(os.environ.get, ENVIRONMENT))
 
 
 @lru_cache(maxsize=8)
-def _shared(vault: VaultSettings) -> Secrets:
+def _shared(vault: VaultSettings, *environment: str | None) -> Secrets:
     return Secrets(vault)
 
 

@@ -77,11 +77,14 @@ def ui_command(
 ) -> None:
     """Open Dagster's webserver and daemon on this instance (until Ctrl-C)."""
     with errors_for_people():
-        from locutus_dagster.defs.instance import dagster_home
+        from locutus_dagster.defs.instance import open_instance
+        from locutus_dagster.defs.pools import apply_pool_limits, bury_dead_runs
         from locutus_dagster.settings import load_settings
 
         settings = load_settings()
-        dagster_home(settings)
+        with open_instance(settings) as instance:
+            bury_dead_runs(instance)
+            apply_pool_limits(instance, settings)
         os.environ["LOCUTUS_HOME"] = str(settings.home)
         out.print(f"Dagster on http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
         command = [sys.executable, "-m", "dagster", "dev", "-m", "locutus_dagster.definitions"]

@@ -23,6 +23,7 @@ from locutus_dagster.defs.names import (
     scoped,
 )
 from locutus_dagster.defs.partitions import accession_partitions
+from locutus_dagster.defs.pools import pool_of
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.defs.step import ChainStep
 from locutus_dagster.defs.storage import event_databases_open
@@ -90,6 +91,7 @@ def chain_asset(workspace: str, settings: Settings) -> dg.AssetsDefinition:
         partitions_def=partitions,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(settings.batch_size),
+        pool=pool_of(own),
         check_specs=[_gate(keys[Artifact.DEIDENTIFIED], partitions)],
     )
     def accession_chain(

@@ -18,6 +18,8 @@ import dagster as dg
 
 from locutus_dagster.defs.build import build_defs
 from locutus_dagster.defs.names import PAUSED, ROUND, scoped
+from locutus_dagster.defs.pools import OWNER_TAG, apply_pool_limits, bury_dead_runs
+from locutus_dagster.pipeline.host import new_owner
 from locutus_dagster.settings import Settings
 
 __all__ = [
@@ -72,11 +74,16 @@ def process(
     job = build_defs(settings).resolve_job_def(scoped(workspace, "process_manifest"))
     step = scoped(workspace, "accession_chain")
     manifest = config.get("manifest")
+    bury_dead_runs(instance)
+    apply_pool_limits(instance, settings)
+    tags = {OWNER_TAG: new_owner()}
+    if manifest:
+        tags["locutus/manifest"] = str(manifest)
     result = job.execute_in_process(
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
-        tags={"locutus/manifest": str(manifest)} if manifest else {},
+        tags=tags,
         run_config={
             "ops": {step: {"config": dict(config)}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

@@ -36,10 +36,14 @@ def workspace_policy(settings: Settings, workspace: str) -> Policy:
     name = str(Path(own.policy).expanduser()) if own.policy.startswith("~/") else own.policy
     try:
         spec = read_policy(name)
+        # Before compiling, because it is part of the fingerprint.
         if own.several_patients is not None:
-            # Before compiling, because it is part of the fingerprint.
             changed = replace(spec.settings, several_patients=own.several_patients)
             spec = replace(spec, settings=changed)
+        if own.subject_preface is not None:
+            spec = replace(
+                spec, settings=replace(spec.settings, subject_preface=own.subject_preface)
+            )
         modalities = own.modalities
         if modalities is None and spec.settings.modalities is None:
             modalities = DEFAULT_MODALITIES

@@ -1,7 +1,7 @@
 """Every key of the reference's configuration: what of ours it becomes, or why nothing.
 
 What belongs here: names and words. What does not: reading a value (`reading.py`) and what is made
-of it (`translating.py`). `*` in a dotted key stands for the workspace's name.
+of it (`translating.py`). `NAME` in a dotted key stands for a name of the operator's own.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ _GENERAL = (
     ),
     both(
         "locutus_workspaces_enable",
-        "workspaces.*",
+        "workspaces.NAME",
         "Off: the workspace is called default, whatever locutus_workspace_name says",
     ),
-    both("locutus_workspace_name", "workspaces.*", "The workspace's name", "text"),
+    both("locutus_workspace_name", "workspaces.NAME", "The workspace's name", "text"),
     file(
         "locutus_DB_vault_path",
         "ledger",
@@ -82,24 +82,26 @@ _GENERAL = (
         "",
         "Dropping tables is never done from a configuration; a database's owner drops a database",
     ),
-    file("locutus_target_use_isilon", "workspaces.*.targets.share", "Delivers to the share"),
+    file("locutus_target_use_isilon", "workspaces.NAME.targets.share", "Delivers to the share"),
     file(
         "locutus_target_isilon_path",
-        "workspaces.*.targets.share.path",
+        "workspaces.NAME.targets.share.path",
         "The share's folder; its keys have the reference's form for a share",
         "path",
     ),
-    file("locutus_target_use_s3", "workspaces.*.targets.s3", "Delivers to S3"),
+    file("locutus_target_use_s3", "workspaces.NAME.targets.s3", "Delivers to S3"),
     file(
         "locutus_target_s3_bucket",
-        "workspaces.*.targets.s3.bucket",
+        "workspaces.NAME.targets.s3.bucket",
         "The bucket; its keys have the reference's form for a bucket",
         "text",
     ),
-    file("locutus_target_use_gs", "workspaces.*.targets.gcs", "Delivers to Google Cloud Storage"),
+    file(
+        "locutus_target_use_gs", "workspaces.NAME.targets.gcs", "Delivers to Google Cloud Storage"
+    ),
     file(
         "locutus_target_gs_bucket",
-        "workspaces.*.targets.gcs.bucket",
+        "workspaces.NAME.targets.gcs.bucket",
         "The bucket; its keys have the reference's form for a bucket",
         "text",
     ),
@@ -120,7 +122,7 @@ _MODULE = (
     ),
     file(
         "onprem_dicom_stage_config_vault_path",
-        "workspaces.*.source",
+        "workspaces.NAME.source",
         "The source Orthanc: its address, its user, and a reference to the password",
         "vault",
     ),
@@ -138,7 +140,7 @@ _MODULE = (
     ),
     both(
         f"{_ONPREM}bucket_path_top_level",
-        "workspaces.*.targets.*.top",
+        "workspaces.NAME.targets.NAME.top",
         "The first part of the keys in buckets",
         "text",
     ),
@@ -174,33 +176,33 @@ _MODULE = (
     ),
     both(
         f"{_ONPREM}alignment_mode_GCP",
-        "workspaces.*.policy",
+        "workspaces.NAME.policy",
         "locutus-bgd is the specification in this mode; for the other one there is no policy",
     ),
     file(
         f"{_ONPREM}deid_pause4manual_QC_disable",
-        "workspaces.*.qc.enabled",
+        "workspaces.NAME.qc.enabled",
         "The other way round: false is enabled",
     ),
     file(
         f"{_ONPREM}manual_deid_QC_orthanc_config_vault_path",
-        "workspaces.*.qc.orthanc",
+        "workspaces.NAME.qc.orthanc",
         "The Orthanc in which studies are reviewed",
         "vault",
     ),
     both(
         f"{_ONPREM}use_manifest_QC_status",
-        "workspaces.*.qc.use_manifest_status",
+        "workspaces.NAME.qc.use_manifest_status",
         "Obeys the manifest's DEID_QC_STATUS",
     ),
     both(
         f"{_ONPREM}use_manifest_QC_status_if_fail_remove_study_from_deidqc",
-        "workspaces.*.qc.remove_failed",
+        "workspaces.NAME.qc.remove_failed",
         "Removes what failed from the Orthanc of the review",
     ),
     both(
         f"{_ONPREM}subject_ID_preface",
-        "workspaces.*.subject_preface",
+        "workspaces.NAME.subject_preface",
         "Put before every research identity",
         "text",
     ),

@@ -30,9 +30,8 @@ __all__ = [
     "ReferenceConfigError",
     "ReferenceLayer",
     "config_path",
+    "imported",
     "layer",
-    "open_config",
-    "translated",
 ]
 
 PATH = "PATH_TO_CONFIG"
@@ -40,7 +39,7 @@ _FILE = "config.yaml"
 _IN_VAULT = "vault:"
 _LARGEST = 1_000_000  # bytes
 
-OpenVault = Callable[[Mapping[str, str]], VaultReader]
+OpenVault = Callable[[], VaultReader]
 
 
 class ReferenceConfigError(SettingsError):
@@ -87,7 +86,7 @@ def layer(
 
     Args:
         environment: by default the process's own.
-        open_vault: makes the client of Vault, out of the environment.
+        open_vault: makes the client of Vault; by default as VAULT_ADDR and VAULT_TOKEN say.
 
     Raises:
         ReferenceConfigError: lists every fault, with file, line and key.
@@ -96,15 +95,39 @@ def layer(
     where = config_path(environment)
     if where is None:
         return None
-    vault = _Lazily(environment, open_vault or _open_vault)
-    config = open_config(where, environment.get("CURR_ENV", "").strip(), vault)
+    vault = _Lazily(open_vault or _open_vault)
+    config = _open_config(where, environment.get("CURR_ENV", "").strip(), vault)
     named = bool(environment.get(PATH, "").strip())
     if not named and not any(name in REFERENCE_KEYS for name in config.content):
         return None  # somebody else's config.yaml
-    return translated(config, environment, vault)
+    return _translated(config, environment, vault)
 
 
-def open_config(where: str, chosen: str, vault: Callable[[], VaultReader]) -> Config:
+def imported(
+    where: str,
+    chosen: str | None,
+    environment: Mapping[str, str],
+    *,
+    file_only: bool = False,
+    open_vault: OpenVault | None = None,
+) -> ReferenceLayer:
+    """A configuration of the reference's that is to be written down in our words.
+
+    Args:
+        where: its file, or `vault:PATH`.
+        chosen: the environment's name, where Vault holds several; None for `CURR_ENV`.
+        file_only: leave out what the variables of the environment say.
+
+    Raises:
+        ReferenceConfigError: lists every fault, with file, line and key.
+    """
+    vault = _Lazily(open_vault or _open_vault)
+    curr_env = environment.get("CURR_ENV", "").strip()
+    config = _open_config(where, curr_env if chosen is None else chosen, vault)
+    return _translated(config, {} if file_only else environment, vault)
+
+
+def _open_config(where: str, chosen: str, vault: Callable[[], VaultReader]) -> Config:
     """Read a configuration from its file, or from Vault (`vault:PATH`).
 
     Args:
@@ -135,7 +158,7 @@ def open_config(where: str, chosen: str, vault: Callable[[], VaultReader]) -> Co
     return read_config(text, str(path))
 
 
-def translated(
+def _translated(
     config: Config, environment: Mapping[str, str], vault: Callable[[], VaultReader]
 ) -> ReferenceLayer:
     """Tell a configuration, and what the environment says beside it, in our words.
@@ -164,18 +187,18 @@ def translated(
 class _Lazily:
     """Opens Vault when something leads there, and once."""
 
-    def __init__(self, environment: Mapping[str, str], opening: OpenVault) -> None:
-        self._environment = environment
+    def __init__(self, opening: OpenVault) -> None:
         self._opening = opening
         self._opened: VaultReader | None = None
 
     def __call__(self) -> VaultReader:
         if self._opened is None:
-            self._opened = self._opening(self._environment)
+            self._opened = self._opening()
         return self._opened
 
 
-def _open_vault(environment: Mapping[str, str]) -> VaultReader:
-    from locutus_dagster.vault.client import VaultClient
+def _open_vault() -> VaultReader:
+    # Imported late: most configurations that are read never lead there.
+    from locutus_dagster.secret_refs import secrets_for
 
-    return VaultClient(VaultSettings())
+    return secrets_for(VaultSettings()).vault

@@ -105,7 +105,7 @@ def _installation(result: Result, vault: Vault) -> None:
     if told.text("locutus_run_mode") == "continuous":
         result.notes.append(
             f"{told.said['locutus_run_mode'].origin}: a run ends when its work is done; let a "
-            "schedule of Dagster's repeat it (workspaces.*.schedule)"
+            "schedule of Dagster's repeat it (workspaces.NAME.schedule)"
         )
 
 
@@ -192,7 +192,7 @@ def _targets(result: Result, root: str, vault: Vault) -> list[str]:
     if len(made) > 1:
         result.notes.append(
             "Several targets are on: an accession counts as delivered when each of them has "
-            "confirmed it; to the reference one was enough (targets.*.required)"
+            "confirmed it; to the reference one was enough (targets.NAME.required)"
         )
     _google_credentials(result, f"{root}.gcs", vault, used="gcs" in buckets)
     return made

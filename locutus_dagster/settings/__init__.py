@@ -6,7 +6,10 @@ anything that acts on a setting.
 """
 
 from locutus_dagster.run_modes import Reprocess, Sweep
+from locutus_dagster.settings.effective import Effective, effective, origins_of
+from locutus_dagster.settings.faults import Fault, FaultySettingsError
 from locutus_dagster.settings.model import LedgerSettings, Settings, config_file
+from locutus_dagster.settings.origins import Origin
 from locutus_dagster.settings.reading import load_settings
 from locutus_dagster.settings.sources import (
     DicomWebSourceSettings,
@@ -39,9 +42,13 @@ __all__ = [
     "KEY_TEMPLATES",
     "AnyTargetSettings",
     "DicomWebSourceSettings",
+    "Effective",
+    "Fault",
+    "FaultySettingsError",
     "FolderSourceSettings",
     "GcsTargetSettings",
     "LedgerSettings",
+    "Origin",
     "OrthancSourceSettings",
     "OtherSourceSettings",
     "OtherTargetSettings",
@@ -59,6 +66,8 @@ __all__ = [
     "VaultSettings",
     "WorkspaceSettings",
     "config_file",
+    "effective",
     "load_settings",
+    "origins_of",
     "parse_size",
 ]

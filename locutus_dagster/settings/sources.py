@@ -74,10 +74,12 @@ class DicomWebSourceSettings(Strict):
     username: str | None = None
     password: Secret | None = None
     token: Secret | None = Field(default=None, description="bearer token, instead of a password")
-    verify: bool | Path = True
+    verify: bool | Path = Field(
+        default=True, description="check the TLS certificate; or a file of authorities to trust"
+    )
     timeout: float = Field(default=30.0, gt=0, description="seconds without a byte")
-    attempts: int = Field(default=4, ge=1)
-    connections: int = Field(default=4, ge=1, le=32, description="series fetched at a time")
+    attempts: int = Field(default=4, ge=1, description="how often a question is asked")
+    connections: int = Field(default=4, ge=1, le=32, description="downloads at a time")
 
 
 class OtherSourceSettings(Strict):

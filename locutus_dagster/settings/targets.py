@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from locutus_dagster.settings.clash import clash
 from locutus_dagster.strict_model import Secret, Size, Strict
 
 __all__ = [
@@ -81,10 +82,22 @@ class S3TargetSettings(TargetSettings):
         default="AES256", description="at rest, by the store; null for the bucket's own default"
     )
     kms_key_id: str | None = None
-    part_size: Size = Field(default=16 * 1024**2, ge=5 * 1024**2, description="of an upload")
+    part_size: Size = Field(
+        default=16 * 1024**2, ge=5 * 1024**2, le=5 * 1024**3, description="of an upload"
+    )
     connections: int = Field(default=4, ge=1, le=32, description="parts uploaded at a time")
     timeout: float = Field(default=60.0, gt=0, description="seconds without a byte")
     attempts: int = Field(default=5, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> S3TargetSettings:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key are given together, or neither")
+        if self.session_token is not None and self.access_key_id is None:
+            raise ValueError("session_token belongs to an access_key_id")
+        if self.kms_key_id is not None and self.encryption != "aws:kms":
+            raise ValueError("kms_key_id takes encryption: aws:kms")
+        return self
 
 
 class GcsTargetSettings(TargetSettings):
@@ -115,7 +128,11 @@ class GcsTargetSettings(TargetSettings):
     @model_validator(mode="after")
     def _one_kind_of_credentials(self) -> GcsTargetSettings:
         if self.anonymous and self.credentials is not None:
-            raise ValueError("has both credentials and anonymous: leave one of the two out")
+            raise clash(
+                "stands beside anonymous: true; leave one of the two out",
+                ("credentials",),
+                ("anonymous",),
+            )
         return self
 
 

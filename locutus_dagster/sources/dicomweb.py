@@ -12,6 +12,8 @@ an instance that was replaced by another one with the same UID is not noticed.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from locutus_dagster.settings import DicomWebSourceSettings
 from locutus_dagster.sources.accession import unpadded, wanted_accession
@@ -39,6 +41,9 @@ from locutus_dagster.sources.dicomweb_terms import (
     text,
 )
 from locutus_dagster.sources.patient_digests import patient_digests
+
+if TYPE_CHECKING:
+    from dicomweb_client import DICOMwebClient
 
 __all__ = ["DicomWebSource", "open_dicomweb"]
 
@@ -231,21 +236,15 @@ class DicomWebSource:
         Asking goes on until nothing new comes, and not until nothing comes: some servers ignore
         `offset` and answer the same for ever.
         """
-        of_study = {} if study_uid is None else {"study_instance_uid": study_uid}
+        options: dict[str, Any] = {"search_filters": filters, "fields": list(fields)}
+        if study_uid is not None:
+            options["study_instance_uid"] = study_uid
         ask = self._api.ask_once if once else self._api.ask
         answers: list[Answer] = []
         known: set[str] = set()
         while True:
             offset = len(answers)
-            page = ask(
-                lambda client, offset=offset: getattr(client, search)(
-                    **of_study,
-                    search_filters=filters,
-                    fields=list(fields),
-                    limit=_PAGE,
-                    **({"offset": offset} if offset else {}),
-                )
-            )
+            page = ask(partial(_search, search, offset=offset, **options))
             before = len(known)
             known.update(repr(answer) for answer in page)
             answers += page
@@ -310,3 +309,9 @@ class DicomWebSource:
                 else changed()
             )
         return failure
+
+
+def _search(kind: str, client: DICOMwebClient, *, offset: int, **options: Any) -> object:
+    """One page; `offset` is only sent where it says something, as some servers mind it."""
+    more = {"offset": offset} if offset else {}
+    return getattr(client, kind)(limit=_PAGE, **more, **options)

@@ -139,17 +139,22 @@ class DicomWebApi:
         answers: Any = None
         failure: Exception | None = None
         for _ in range(2):
+            refused: requests.Response | None = None
+            failure = None
             try:
                 answers = call(client)
             except requests.HTTPError as error:
-                if error.response is not None and self._renewed(error.response):
-                    continue
-                failure = self._refusal(error.response)
+                refused = error.response
+                failure = TransientError("the server refused two credentials in turn")
             except requests.RequestException as error:
                 failure = self.translated(error)
             except ValueError:  # JSON, or an address that the client does not take
                 failure = self.not_dicomweb()
-            break
+            if refused is None:
+                break
+            if not self._renewed(refused):
+                failure = self._refusal(refused.status_code)
+                break
         # Raised here and not in the handler, so that no exception chain leads to a foreign text
         # that quotes an address.
         if failure is not None:
@@ -169,8 +174,9 @@ class DicomWebApi:
         import requests
 
         session, _ = self._opened()
-        prefix = f"/{self._settings.wado_prefix.strip('/')}" if self._settings.wado_prefix else ""
-        url = f"{self._base}{prefix}/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"
+        prefix = _path(self._settings.wado_prefix)
+        root = f"{self._base}/{prefix}" if prefix else self._base
+        url = f"{root}/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"
         failure: Exception | None = None
         for _ in range(2):
             try:
@@ -187,9 +193,9 @@ class DicomWebApi:
                 return response
             response.close()
             if not self._renewed(response):
-                failure = self._refusal(response)
+                failure = self._refusal(response.status_code)
                 break
-        raise failure or TransientError("the server took none of two credentials")
+        raise failure or TransientError("the server refused two credentials in turn")
 
     def _timeouts(self) -> tuple[float, float]:
         return min(self.timeout, _CONNECT_TIMEOUT), self.timeout
@@ -216,14 +222,6 @@ class DicomWebApi:
         if self._authorization is None:
             self._authorization = self._resolve(fresh=False)
         session.auth = self._authorize
-        prefixes = {
-            f"{name}_url_prefix": prefix.strip("/")
-            for name, prefix in (
-                ("qido", self._settings.qido_prefix),
-                ("wado", self._settings.wado_prefix),
-            )
-            if prefix and prefix.strip("/")
-        }
         failure: SourceError
         try:
             client = DICOMwebClient(
@@ -231,7 +229,8 @@ class DicomWebApi:
                 session=session,
                 permissive_uid=True,
                 timeout=self._timeouts(),
-                **prefixes,
+                qido_url_prefix=_path(self._settings.qido_prefix),
+                wado_url_prefix=_path(self._settings.wado_prefix),
             )
         except ValueError:
             failure = bad_url()
@@ -307,9 +306,8 @@ class DicomWebApi:
 
     # --- naming failures -----------------------------------------------------------------------
 
-    def _refusal(self, response: requests.Response | None) -> Exception:
+    def _refusal(self, status: int) -> Exception:
         """The error that fits a status other than success."""
-        status = 0 if response is None else response.status_code
         if status in (401, 403):
             return SourceUnavailableError(
                 f"The DICOMweb server at {self.place} refuses these credentials (HTTP {status}).",
@@ -376,6 +374,10 @@ class DicomWebApi:
             "Check the source's URL: it ends before /studies, and a reverse proxy's path is part"
             " of it.",
         )
+
+
+def _path(prefix: str | None) -> str | None:
+    return (prefix or "").strip("/") or None
 
 
 def _nothing(_record: logging.LogRecord) -> bool:

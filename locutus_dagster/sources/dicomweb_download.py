@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from locutus_dagster.sources.base import InstanceSink
@@ -42,6 +43,8 @@ _PATIENCE = 4
 """Timeouts that an answer may take before it has to keep up with `_SLOWEST`."""
 _SLOWEST = 4096
 """Bytes a second on average, below which a connection is taken for a broken one."""
+_MOST_EPILOGUE = 16
+"""Chunks that may follow the last delimiter; they mean nothing."""
 _META_UID = b"\x02\x00\x03\x00UI"
 
 _Download = Future["bytes | None"]
@@ -182,6 +185,8 @@ class Downloader:
             if not checked:
                 _require_the_right_one(head, instance)
                 yield head
+            for _ in islice(body, _MOST_EPILOGUE):
+                pass  # an answer that was read to its end leaves its connection open
 
     def _body(self, response: requests.Response) -> Iterator[bytes]:
         """The bytes as they come; a connection that only trickles is given up."""
@@ -189,11 +194,12 @@ class Downloader:
         import urllib3
 
         failure: Exception | None = None
+        read = getattr(response.raw, "read1", response.raw.read)
         began = time.monotonic()
         arrived = 0
         while failure is None:
             try:
-                chunk = response.raw.read1(_CHUNK)
+                chunk = read(_CHUNK, decode_content=True)
             except (OSError, urllib3.exceptions.HTTPError, requests.RequestException) as error:
                 failure = self._api.translated(error)
                 break
@@ -262,6 +268,6 @@ def _require_the_right_one(head: bytes, instance: ListedInstance) -> None:
         length = int.from_bytes(head[at + 6 : at + 8], "little")
         if head[at + 8 : at + 8 + length].strip(b" \0") == instance.sop_uid.encode():
             return
-    found = read_header(io.BufferedReader(io.BytesIO(head)))  # type: ignore[arg-type]
+    found = read_header(io.BufferedReader(io.BytesIO(head)))
     if found.sop_uid != instance.sop_uid:
         raise TransientError("another instance arrived than was asked for")

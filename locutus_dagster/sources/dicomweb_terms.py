@@ -171,9 +171,14 @@ def _size(answer: Answer) -> int:
 
 
 def fingerprint(instances: Iterable[ListedInstance]) -> str:
-    """Hex digest over what QIDO-RS tells of the instances' identities."""
+    """Hex digest over what QIDO-RS tells of the instances' identities.
+
+    The patient is part of it, so that a study that was attributed to another one has changed.
+    """
     digest = hashlib.sha256()
-    for line in sorted(f"{one.series_uid}\t{one.sop_uid}\t{one.frames}\n" for one in instances):
+    for line in sorted(
+        f"{one.series_uid}\t{one.sop_uid}\t{one.frames}\t{one.patient_id}\n" for one in instances
+    ):
         digest.update(line.encode(errors="surrogatepass"))
     return digest.hexdigest()
 

@@ -286,9 +286,9 @@ class _Watched:
     def __init__(self, sock: socket.socket, timeout: float, slowest: float) -> None:
         self._sock, self._timeout, self._slowest = sock, timeout, slowest
 
-    def makefile(self, mode: str) -> io.BufferedReader:
+    def makefile(self, _mode: str) -> io.BufferedReader:
         """What `HTTPResponse` reads from."""
-        raw = self._sock.makefile(mode, buffering=0)
+        raw = self._sock.makefile("rb", buffering=0)
         return io.BufferedReader(_WatchedReads(raw, self._timeout, self._slowest), _BUFFER)
 
 

@@ -97,8 +97,10 @@ def _words(status: int, code: str, operation: str, bucket: str, host: str) -> tu
     if status == 401 or nameless or code in _NOT_KNOWN:
         return (
             f"The store at {host} does not accept the credentials ({said}).",
-            "Put valid ones where access_key_id and secret_access_key of the target lead, or "
-            "where boto3 finds them, then run again.",
+            (
+                "Put valid ones where access_key_id and secret_access_key of the target lead, or "
+                "where boto3 finds them, then run again."
+            ),
         )
     if status == 403:
         hint = f"Allow the target's user {_PERMISSIONS.get(operation, 'the operation')}"
@@ -132,8 +134,10 @@ def _words(status: int, code: str, operation: str, bucket: str, host: str) -> tu
     if operation in _BEGINS_AN_OBJECT and _may_be_encryption(status, code):
         return (
             f"The store at {host} does not take objects as they are asked for ({said}).",
-            "Its log says why. If it does not know the encryption or the KMS key, change "
-            "'encryption' and 'kms_key_id' of the target, or set encryption: null.",
+            (
+                "Its log says why. If it does not know the encryption or the KMS key, change "
+                "'encryption' and 'kms_key_id' of the target, or set encryption: null."
+            ),
         )
     if status >= 500 or code == "SlowDown":
         return (

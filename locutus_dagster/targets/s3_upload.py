@@ -12,6 +12,7 @@ the page cache.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import threading
@@ -81,13 +82,14 @@ def survey(file: BinaryIO, *, algorithm: str, part_size: int) -> Survey:
     size = os.fstat(file.fileno()).st_size
     least = -(-size // _MAX_PARTS)
     part_size = max(part_size, -(-least // _CHUNK) * _CHUNK)
-    whole, sha256 = _checksum(algorithm), hashlib.sha256()
+    sha256 = hashlib.sha256()
+    whole = sha256 if algorithm == "SHA256" else _checksum(algorithm)
     parts: list[str] = []
-    part, filled, read = _checksum(algorithm), 0, 0
+    # What goes in one request has one checksum.
+    part, filled, read = whole if size <= part_size else _checksum(algorithm), 0, 0
     while chunk := os.pread(file.fileno(), min(_CHUNK, part_size - filled), read):
-        sha256.update(chunk)
-        whole.update(chunk)
-        part.update(chunk)
+        for one in {id(sha256): sha256, id(whole): whole, id(part): part}.values():
+            one.update(chunk)
         read += len(chunk)
         filled += len(chunk)
         if filled == part_size:
@@ -128,9 +130,7 @@ def upload(
         checksum = {f"Checksum{of.algorithm}": of.whole}
         answer = _sent(
             body,
-            lambda: bucket.ask(
-                "put_object", Key=key, Body=body, **checksum, **about, **condition
-            ),
+            lambda: bucket.ask("put_object", Key=key, Body=body, **checksum, **about, **condition),
         )
         return str(answer.get("VersionId") or "")
     begun = bucket.ask(
@@ -275,6 +275,8 @@ class _Section:
         wanted = left if size is None or size < 0 else min(size, left)
         try:
             data = os.pread(self._descriptor, wanted, self._start + self._at)
+            if wanted and not data:
+                raise OSError(errno.EIO, "the file has become shorter")
         except OSError as error:
             self.fault = error
             raise _StoppedError from None

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from locutus_dagster.vault.faults import VaultError, VaultUnavailableError
 from locutus_dagster.vault.options import VaultSettings
 
-__all__ = ["Refused", "data_of", "libraries", "translated"]
+__all__ = ["Refused", "data_of", "libraries", "translated", "unlike_vault"]
 
 
 class Refused(Exception):  # noqa: N818 - it becomes an error where the path is known
@@ -52,11 +52,16 @@ def data_of(answer: Any, part: Literal["data", "auth"] = "data") -> dict[str, An
     """
     found = answer.get(part) if isinstance(answer, dict) else None
     if not isinstance(found, dict):
-        raise VaultUnavailableError(
-            "What answers at Vault's address does not answer like Vault.",
-            "Check vault.address (VAULT_ADDR); a proxy or another server may stand there.",
-        )
+        raise unlike_vault()
     return found
+
+
+def unlike_vault() -> VaultUnavailableError:
+    """The error for an answer that Vault does not give."""
+    return VaultUnavailableError(
+        "What answers at Vault's address does not answer like Vault.",
+        "Check vault.address (VAULT_ADDR); a proxy or another server may stand there.",
+    )
 
 
 def translated(error: Exception, settings: VaultSettings) -> Exception:

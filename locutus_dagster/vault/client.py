@@ -13,10 +13,10 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from locutus_dagster.vault.answers import Refused, data_of
+from locutus_dagster.vault.answers import Refused, data_of, unlike_vault
 from locutus_dagster.vault.connection import Connection
 from locutus_dagster.vault.faults import (
     VaultDeniedError,
@@ -28,8 +28,6 @@ from locutus_dagster.vault.options import VaultSettings
 from locutus_dagster.vault.references import Place, parse_named, parse_place
 
 __all__ = ["VaultClient"]
-
-T = TypeVar("T")
 
 #: What a ring's secrets are the HMAC of, before the ring's name. Another text, other pseudonyms.
 _RING = "locutus-dagster/key-ring/"
@@ -125,21 +123,20 @@ class VaultClient:
             VaultError: see `entry`; there is no such key, or none of its versions may be used.
         """
         place, name = parse_named(reference)
-        return self._remembered((place, name), lambda: self._derive(place, name), fresh=fresh)
+        ring: str = self._remembered((place, name), lambda: self._derive(place, name), fresh=fresh)
+        return ring
 
-    def _remembered(self, what: object, fetch: Callable[[], T], *, fresh: bool) -> T:
+    def _remembered(self, what: object, fetch: Callable[[], Any], *, fresh: bool) -> Any:
         """The answer at hand if it is young enough, or a new one, for all who wait for it."""
         now = time.monotonic()
         known = self._known.get(what)
         if known and not fresh and now - known.asked_at < self._settings.refresh:
-            value: T = known.value
-            return value
+            return known.value
         with self._connection.lock:
             # While this thread waited, another one may have asked the same, or met a closed door.
             known = self._known.get(what)
             if known and known.asked_at >= now:
-                value = known.value
-                return value
+                return known.value
             if self._failure and self._failure[0] >= now:
                 raise VaultUnavailableError(self._failure[1].message, self._failure[1].hint)
             started = time.monotonic()
@@ -210,7 +207,7 @@ class VaultClient:
         else:
             path = str(told.get("path", "")).strip("/")
             if not f"{place.path}/".startswith(f"{path}/"):
-                data_of(None)
+                raise unlike_vault()
             if told.get("type") not in ("kv", "generic"):
                 raise VaultError(
                     f"The engine of {place} in Vault at {self._settings.host} keeps no entries.",
@@ -238,20 +235,19 @@ class VaultClient:
                 for what in ("available", "decryption", "encryption")
             ),
         )
-        lines = []
-        for version in range(first, int(told.get("latest_version") or 0) + 1):
+
+        def digest(version: int) -> str:
             answer = self._ask(
-                lambda client, version=version: client.secrets.transit.generate_hmac(
-                    key,
-                    text,
-                    key_version=version,
-                    algorithm="sha2-256",
-                    mount_point=mount,
+                lambda client: client.secrets.transit.generate_hmac(
+                    key, text, key_version=version, algorithm="sha2-256", mount_point=mount
                 ),
                 place,
                 f"update on {mount}/hmac/{key}/sha2-256",
             )
-            lines.append(f"{version} {_digest(data_of(answer).get('hmac'), version)}\n")
+            return _digest(data_of(answer).get("hmac"), version)
+
+        latest = int(told.get("latest_version") or 0)
+        lines = [f"{version} {digest(version)}\n" for version in range(first, latest + 1)]
         if not lines:
             raise VaultMissingError(
                 f"No version of the transit key {place} in Vault at {self._settings.host} may be "
@@ -295,7 +291,4 @@ def _digest(answer: Any, version: int) -> str:
             digest = b""
         if len(digest) == 32:
             return digest.hex()
-    raise VaultUnavailableError(
-        "Vault's transit engine has answered with something that is no HMAC.",
-        "Check that vault.address (VAULT_ADDR) leads to Vault.",
-    )
+    raise unlike_vault()

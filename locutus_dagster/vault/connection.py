@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from locutus_dagster.errors import LocutusError
 from locutus_dagster.vault.answers import Refused, data_of, libraries, translated
 from locutus_dagster.vault.faults import VaultError, VaultUnavailableError
 from locutus_dagster.vault.logins import Login, log_in
@@ -166,7 +167,7 @@ class Connection:
             self._enter(client)
         except VaultUnavailableError:
             raise
-        except (Refused, VaultError):
+        except (Refused, LocutusError):
             self._login = self._login.last()
 
     def keep_alive(self) -> float | None:
@@ -182,7 +183,7 @@ class Connection:
             if self._login.due(now):
                 try:
                     self._renew(self._open())
-                except (Refused, VaultError):
+                except (Refused, LocutusError):
                     self._login = self._login.later(now)
             return min(self._login.seconds_until_due(time.monotonic()), _LONGEST_SLEEP)
 

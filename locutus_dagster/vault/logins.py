@@ -143,14 +143,14 @@ def log_in(
         auth = data_of(put(question), "auth")
     except Refused:
         auth = {}
-    token = auth.get("client_token")
-    if not isinstance(token, str):
+    issued = auth.get("client_token")
+    if not isinstance(issued, str):
         raise VaultDeniedError(
             f"Vault at {settings.host} refuses the login at auth/{mount}.",
             f"Check vault.auth_mount and vault's {told}: {hint}.",
         )
     seconds = _seconds(auth, "lease_duration")
-    return Login.granted_now(token, seconds, renewable=bool(auth.get("renewable")))
+    return Login.granted_now(issued, seconds, renewable=bool(auth.get("renewable")))
 
 
 def _of_a_token(token: str, put: Callable[[Callable[[Any], Any]], Any]) -> Login:

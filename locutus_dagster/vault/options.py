@@ -17,7 +17,10 @@ from pydantic import Field, field_validator, model_validator
 from locutus_dagster.strict_model import Secret, Strict
 from locutus_dagster.vault.faults import VaultError
 
-__all__ = ["VaultSettings"]
+__all__ = ["ENVIRONMENT", "VaultSettings"]
+
+#: The variables that fill in what the settings leave open.
+ENVIRONMENT = ("VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT")
 
 _ADDRESS = "not an address such as https://vault.example.org:8200, without user or password in it"
 
