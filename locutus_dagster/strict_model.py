@@ -1,8 +1,8 @@
 """The base of every typed setting.
 
-What belongs here: how strict and how discreet a model of settings is, the types that several rooms' settings share,
-and the error that says what is wrong with them. What does not: any setting (`settings/`,
-`vault/options.py`).
+What belongs here: how strict and how discreet a model of settings is, the types that several rooms'
+settings share, and the error that says what is wrong with them. What does not: any setting
+(`settings/`, `vault/options.py`).
 """
 
 from __future__ import annotations

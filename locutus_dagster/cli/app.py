@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from locutus_dagster import __version__
+from locutus_dagster.cli.config import config_app
 from locutus_dagster.cli.console import err, errors_for_people, out
 from locutus_dagster.cli.deid import deid_command
 from locutus_dagster.cli.keys import keys_app
@@ -40,12 +41,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback with local variables would print identifiers
     help="De-identify clinical radiology for research: from a manifest of accessions to a share.",
 )
-config_app = typer.Typer(no_args_is_help=True, help="The settings that apply.")
 app.command("deid")(deid_command)
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
-
-Workspace = Annotated[str, typer.Option("--workspace", "-w", help="The project to work in.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -102,46 +100,6 @@ def demo_command(
         from locutus_dagster.cli.demo import show_demo
 
         raise typer.Exit(show_demo(folder, out, err))
-
-
-@config_app.command("init")
-def config_init(
-    orthanc: Annotated[str | None, typer.Option(help="The research PACS: Orthanc's URL.")] = None,
-    username: Annotated[str | None, typer.Option(help="Orthanc's user.")] = None,
-    password: Annotated[
-        str | None, typer.Option(help="Where the password is kept: env:NAME or file:/path.")
-    ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Or: a folder of DICOM files.")] = None,
-    share: Annotated[Path | None, typer.Option(help="Where deliveries go.")] = None,
-    workspace: Workspace = "default",
-) -> None:
-    """Write a commented locutus.yaml with one workspace."""
-    with errors_for_people():
-        from locutus_dagster.cli.config_file import write_settings_file
-
-        path = write_settings_file(
-            workspace=workspace,
-            orthanc=orthanc,
-            username=username,
-            password=password,
-            folder=folder,
-            share=share,
-        )
-        out.print(
-            f"Wrote {path}. Next: locutus load-manifest FILE.csv", highlight=False, soft_wrap=True
-        )
-
-
-@config_app.command("show")
-def config_show() -> None:
-    """Print the settings that apply, without secrets."""
-    with errors_for_people():
-        from locutus_dagster.settings import config_file, load_settings
-
-        settings = load_settings()
-        out.print(f"# file: {config_file()}", highlight=False, soft_wrap=True)
-        hidden = {"ledger_url": True, "workspaces": {"__all__": {"secret", "source"}}}
-        out.print_json(settings.model_dump_json(exclude=hidden))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Writing a first `locutus.yaml`.
 
 What belongs here: the commented text of the file. What does not: what the keys mean to the program
-(`settings.py`).
+(`settings/`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,24 @@ import json
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.secret_refs import REFERENCES
 from locutus_dagster.settings import SettingsError, config_file, load_settings
+from locutus_dagster.settings.schema import schema_text
 
-__all__ = ["write_settings_file"]
+__all__ = ["SCHEMA_FILE", "write_settings_file"]
+
+#: Written beside the settings, so that an editor without a network finds it.
+SCHEMA_FILE = "locutus.schema.json"
 
 _TEMPLATE = """\
-# Settings of Locutus on Dagster. The environment wins over this file: LOCUTUS_SCRATCH_LIMIT=50GiB.
+# yaml-language-server: $schema={schema}
+
+# Settings of Locutus on Dagster; docs/settings.md has every key. The environment wins over this
+# file: LOCUTUS_SCRATCH_LIMIT=50GiB, LOCUTUS_WORKSPACES__{capitals}__POLICY=research.
+# Look with `locutus config show` and `locutus config check --secrets`.
+#
+# A secret is better not written here. In its place stands a reference: vault:mount/path#key,
+# env:NAME or file:/path.
 
 # Interim files live here for seconds, on a fast local disk (mode 0700).
 #scratch: {scratch}
@@ -23,23 +35,65 @@ _TEMPLATE = """\
 #workers: 2                 # processes; default: the number of cores
 #batch_size: 50             # accessions in one Dagster run of a backfill
 #keep_interim_files: false  # true keeps IDENTIFIED files for debugging
-#ledger_url: postgresql://locutus@db/locutus   # default: SQLite in the home folder
+
+# The ledger is SQLite in the home folder, or PostgreSQL.
+#ledger_url: postgresql://locutus@db/locutus
+# Or part by part, so that the parts can be references:
+# ledger: {{host: db, name: locutus, user: locutus, password: "vault:secret/locutus-db#password"}}
+
+# Where vault: references lead.
+#vault:
+#  address: https://vault.example:8200   # default: VAULT_ADDR
+#  auth: token                           # or approle (role_id, secret_id), kubernetes (role)
+#  token: env:VAULT_TOKEN
+
+# How a run goes about its accessions, unless it is told otherwise.
+#run:
+#  reprocess: none          # or force, predelete, preretire, preretire-only-changed, \
+allow-if-only-config-changed
+#  sweep: manifest          # what is half done: of the manifest, of the whole workspace, or off
+#  until_converged: false   # true: pass after pass until nothing changes
+#  max_passes: 11
+#  pass_wait: 45            # seconds between two passes
+#  withdraw: false          # true removes superseded deliveries from their target
 
 workspaces:
   {workspace}:
     source:
 {source}
-    target:
-      kind: share
-      path: {share}
-      #key_template: "{{top}}/{{subject_id}}/{{imaging_type}}/{{age}}/{{anatomical_position}}/\
-uuid_{{study}}.zip"
-      #top: .TopLevel
+    # Any number of targets, by names of your own; each confirms for itself.
+    targets:
+{targets}
     #policy: basic              # or research, or the path of a policy file
     #modalities: [CR, CT, DX, MR, NM, OT, RF, US, XA, XR]   # or any; by default the policy's
     #several_patients: withhold # or allow; by default as the policy says
+    #subject_preface: ""        # put before every research identity
     #owners: ["team:imaging"]
     #secret: file:/etc/locutus/{workspace}.secret   # default: a file in the home, made on first use
+    #schedule: {{cron: "0 3 * * *", timezone: UTC}}   # what is not finished, every night
+    #pool_limit: 1              # runs of this workspace at a time
+    #qc:
+    #  enabled: false           # true: a person reviews before anything is delivered
+"""
+
+_KEY = """\
+        #key_template: "{top}/{subject_id}/{imaging_type}/{age}/{anatomical_position}/\
+uuid_{study}.zip"
+        #top: .TopLevel
+        #required: true          # false: an accession counts as delivered without it
+"""
+
+_S3 = """\
+        #region: eu-central-1
+        #endpoint_url: https://store.example   # of a store that is not Amazon's
+        #access_key_id: env:S3_KEY             # default: as boto3 finds them
+        #secret_access_key: env:S3_SECRET
+        #encryption: AES256                    # or aws:kms with kms_key_id, or null
+"""
+
+_GCS = """\
+        #project: our-project
+        #credentials: file:/etc/locutus/gcs.json   # default: as Google's libraries find them
 """
 
 
@@ -51,35 +105,37 @@ def write_settings_file(
     password: str | None,
     folder: Path | None,
     share: Path | None,
+    s3_bucket: str | None = None,
+    gcs_bucket: str | None = None,
 ) -> Path:
-    """Write the file where it will be read, and check that it can be.
+    """Write the file where it will be read, the schema beside it, and check that it can be read.
 
     Raises:
-        LocutusError: a file is there already, or the choice of source is unclear.
+        LocutusError: a file is there already, or the choice of source or target is unclear.
     """
     if (orthanc is None) == (folder is None):
         raise LocutusError("Name one source: --orthanc URL or --folder PATH.")
-    if share is None:
-        raise LocutusError("Name a target: --share PATH.")
-    if password is not None and not password.startswith(("env:", "file:")):
+    if share is None and s3_bucket is None and gcs_bucket is None:
+        raise LocutusError(
+            "Name a target: --share PATH, --s3-bucket NAME or --gcs-bucket NAME.",
+            "Several of them are as good as one.",
+        )
+    if password is not None and not password.startswith(REFERENCES):
         raise LocutusError(
             "A password does not belong into a file or a shell history.",
-            "Give a reference: --password env:NAME or --password file:/path.",
+            "Give a reference: --password env:NAME, --password file:/path or "
+            "--password vault:mount/path#key.",
         )
     path = config_file()
     if path.exists():
         raise LocutusError(f"{path} exists already.", "Edit it, or move it away first.")
-    if orthanc is not None:
-        lines = ["kind: orthanc", f"url: {json.dumps(orthanc)}"]
-        lines += [f"username: {json.dumps(username)}"] if username else []
-        lines += [f"password: {json.dumps(password)}"] if password else []
-    else:
-        lines = ["kind: folder", f"path: {json.dumps(str(Path(folder or '').absolute()))}"]
     text = _TEMPLATE.format(
+        schema=SCHEMA_FILE,
+        capitals=workspace.upper(),
         scratch=path.parent / "scratch",
         workspace=workspace,
-        source="\n".join(f"      {line}" for line in lines),
-        share=json.dumps(str(share.expanduser().absolute())),
+        source=_source(orthanc, username, password, folder),
+        targets=_targets(share, s3_bucket, gcs_bucket),
     )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -88,4 +144,31 @@ def write_settings_file(
     except SettingsError:
         path.unlink()
         raise
+    (path.parent / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
     return path
+
+
+def _source(
+    orthanc: str | None, username: str | None, password: str | None, folder: Path | None
+) -> str:
+    if orthanc is not None:
+        lines = ["kind: orthanc", f"url: {json.dumps(orthanc)}"]
+        lines += [f"username: {json.dumps(username)}"] if username else []
+        lines += [f"password: {json.dumps(password)}"] if password else []
+        lines += ["#verify: /etc/ssl/hospital-ca.pem   # authorities to trust"]
+    else:
+        lines = ["kind: folder", f"path: {json.dumps(str(Path(folder or '').absolute()))}"]
+    return "\n".join(f"      {line}" for line in lines)
+
+
+def _targets(share: Path | None, s3_bucket: str | None, gcs_bucket: str | None) -> str:
+    parts = []
+    begin = "      {kind}:\n        kind: {kind}\n        {key}: {value}\n"
+    if share is not None:
+        place = json.dumps(str(share.expanduser().absolute()))
+        parts.append(begin.format(kind="share", key="path", value=place) + _KEY)
+    for kind, bucket, more in (("s3", s3_bucket, _S3), ("gcs", gcs_bucket, _GCS)):
+        if bucket is not None:
+            name = json.dumps(bucket)
+            parts.append(begin.format(kind=kind, key="bucket", value=name) + more + _KEY)
+    return "".join(parts).rstrip("\n")

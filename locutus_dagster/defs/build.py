@@ -20,6 +20,7 @@ from locutus_dagster.defs.io_managers import (
 from locutus_dagster.defs.names import INTERIM, SUMMARY, TARGET, chain_keys, io_keys, scoped
 from locutus_dagster.defs.pause import pause_check
 from locutus_dagster.defs.preflight import preflight_asset
+from locutus_dagster.defs.processing_schedule import processing_schedule
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.defs.sweeper import sweeper_defs
 from locutus_dagster.settings import Settings, load_settings
@@ -62,6 +63,7 @@ def _workspace_defs(workspace: str, settings: Settings, engine: EngineResource) 
         assets=[chain_asset(workspace, settings), preflight_asset(workspace, settings)],
         asset_checks=[pause_check(workspace)],
         jobs=[process_manifest],
+        schedules=processing_schedule(workspace, settings, process_manifest.name),
         resources={
             io[INTERIM]: InterimZipIOManager(engine, workspace),
             io[TARGET]: TargetIOManager(engine, workspace),

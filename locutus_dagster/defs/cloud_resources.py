@@ -1,64 +1,58 @@
-"""dagster-aws' resource for a workspace's bucket, so that assets reach the store of its target.
+"""Dagster's own resource for S3, set up as a workspace's target is.
 
-What belongs here: making the resource out of a target's settings. What does not: the target itself
-(`targets/s3.py`), and Google's (`gcs_resources.py`).
+What belongs here: `dagster-aws`' resource for assets that work on what was delivered. What does
+not: the target itself (`targets/s3.py`), which works without Dagster.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from dagster_aws.s3 import S3Resource
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import S3TargetSettings
-from locutus_dagster.targets.s3_client import client_values, new_client
+from locutus_dagster.targets.base import TargetError
+from locutus_dagster.targets.s3_client import client_for
 
-__all__ = ["S3StoreResource", "s3_resource"]
+if TYPE_CHECKING:
+    from dagster_aws.s3 import S3Resource
 
-
-class S3StoreResource(S3Resource):
-    """dagster-aws' resource, with the two settings that it has no place for.
-
-    Attributes:
-        ca_file: the authorities to trust instead of the usual ones.
-        addressing_style: auto, path or virtual.
-    """
-
-    ca_file: str | None = Field(default=None, description="certificate authorities to trust")
-    addressing_style: str = Field(default="auto", description="auto, path or virtual")
-
-    def get_client(self) -> Any:
-        """A boto3 client such as the target's own."""
-        return new_client(
-            max_attempts=self.max_attempts,
-            region_name=self.region_name,
-            endpoint_url=self.endpoint_url,
-            profile_name=self.profile_name,
-            verify=self.ca_file or self.verify,
-            aws_access_key_id=self.aws_access_key_id,
-            aws_secret_access_key=self.aws_secret_access_key,
-            aws_session_token=self.aws_session_token,
-            addressing_style=self.addressing_style,
-        )
+__all__ = ["s3_resource"]
 
 
 def s3_resource(settings: S3TargetSettings, secrets: Secrets) -> S3Resource:
-    """The resource that reaches the store of a target.
+    """A `dagster_aws.s3.S3Resource` that reaches what the target reaches.
 
-    Its fields hold the secrets that the settings' references lead to, and Dagster shows the fields
-    of a resource that is part of definitions. Make it inside an asset or a resource's method, as
-    `EngineResource` reads its settings there; do not put it into `Definitions(resources=…)`.
+    Assets ask for it as they ask for any other: `def my_asset(s3: S3Resource)`. Its client honours
+    the target's authorities, addressing and time limit, which `S3Resource` alone does not.
+
+    Args:
+        settings: of the target.
+        secrets: resolves the keys inside the run; neither they nor the references to them are part
+            of the resource's configuration, which Dagster shows.
 
     Raises:
-        LocutusError: a secret reference leads nowhere.
+        TargetError: `dagster-aws` is not installed.
     """
-    values = client_values(settings, secrets)
-    verify = values.pop("verify")
-    return S3StoreResource(
-        **values,
-        verify=None if isinstance(verify, str) else verify,
-        ca_file=verify if isinstance(verify, str) else None,
-        addressing_style=settings.addressing_style,
+    try:
+        from dagster_aws.s3 import S3Resource
+    except ImportError as missing:
+        raise TargetError(
+            f"A package for S3 is not installed ({missing.name}).",
+            "Install it with: pip install 'locutus-dagster[s3]'",
+        ) from None
+
+    # Dagster makes a resource anew from its public fields for each run, so what must not be shown
+    # is held by the class rather than by the object.
+    class DeliveriesS3Resource(S3Resource):
+        """`S3Resource` with the keys and the connection of a target."""
+
+        def get_client(self) -> Any:
+            """A boto3 client such as the target's own."""
+            return client_for(settings, secrets)
+
+    return DeliveriesS3Resource(
+        region_name=settings.region,
+        endpoint_url=settings.endpoint_url,
+        profile_name=settings.profile,
+        max_attempts=settings.attempts - 1,
     )

@@ -108,10 +108,10 @@ def read_config(text: str, name: str) -> Config:
     Args:
         name: what its places are called.
     """
-    loader = yaml.SafeLoader(text)
     content: dict[str, tuple[object, str]] = {}
     notes: list[str] = []
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return Config(name)
@@ -130,8 +130,6 @@ def read_config(text: str, name: str) -> Config:
         return Config(name, faults=(f"{name}{line}: not valid YAML",))
     except (RecursionError, ValueError):  # nested beyond reason; a date that is none
         return Config(name, faults=(f"{name}: holds a value that cannot be read",))
-    finally:
-        loader.dispose()
     return Config(name, content, notes=tuple(notes))
 
 
@@ -161,10 +159,10 @@ def tell(config: Config, environment: Mapping[str, str]) -> Told:
 
 
 def _unknown(name: str) -> str:
-    if near := nearest(name):
-        return f"no key of the reference's; did you mean {near}?"
     if owner := owner_of(name):
         return f"belongs to the reference's part for {owner}, which is not a part of Locutus here"
+    if near := nearest(name):
+        return f"no key of the reference's; did you mean {near}?"
     return "no key of the reference's; not used"
 
 

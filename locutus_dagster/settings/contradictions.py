@@ -96,14 +96,12 @@ def _of_workspace(key: Path, workspace: WorkspaceSettings) -> Iterator[Contradic
 # -- folders -------------------------------------------------------------------------------------
 
 
-def _folders(
-    settings: Settings, place: Callable[[FilePath], FilePath]
-) -> Iterator[Contradiction]:
+def _folders(settings: Settings, place: Callable[[FilePath], FilePath]) -> Iterator[Contradiction]:
     scratch = _Folder(("scratch",), place(settings.scratch_dir))
     private = _Folder(("home",), place(settings.private_dir))
     sources, shares = [], []
     for name, workspace in settings.workspaces.items():
-        key = ("workspaces", name)
+        key: Path = ("workspaces", name)
         if isinstance(workspace.source, FolderSourceSettings):
             sources.append(_Folder((*key, "source", "path"), place(workspace.source.path)))
         shares += [
@@ -120,7 +118,7 @@ def _folders(
         if _overlap(share.path, scratch.path):
             yield Contradiction(
                 (share.key, scratch.key),
-                "overlaps the scratch space of {other}: identified files would lie among deliveries",
+                "overlaps the scratch space of {other}: identified files would be delivered",
             )
         if _overlap(share.path, private.path):
             yield Contradiction(
@@ -154,7 +152,7 @@ def _identifying_files(
     if database := _SQLITE.match(settings.ledger_url or ""):
         yield ("ledger_url",), place(FilePath(database[1]))
     for name, workspace in settings.workspaces.items():
-        key = ("workspaces", name)
+        key: Path = ("workspaces", name)
         said: list[tuple[Path, Any]] = [
             ((*key, "secret"), workspace.secret),
             ((*key, "source", "password"), getattr(workspace.source, "password", None)),
@@ -195,9 +193,7 @@ def _stores(settings: Settings, place: Callable[[FilePath], FilePath]) -> Iterat
             )
 
 
-def _area(
-    key: Path, target: TargetSettings, place: Callable[[FilePath], FilePath]
-) -> _Area | None:
+def _area(key: Path, target: TargetSettings, place: Callable[[FilePath], FilePath]) -> _Area | None:
     top = "/".join(part for part in target.top.split("/") if part not in ("", ".", ".."))
     beginning = target.key_template.replace("{top}", top).partition("{")[0].lstrip("/")
     if isinstance(target, ShareTargetSettings):
@@ -275,5 +271,3 @@ def _of_target(key: Path, target: TargetSettings) -> Iterator[Contradiction]:
             yield both("profile", "access_key_id")
         if target.kms_key_id and target.encryption != "aws:kms":
             yield alone("kms_key_id", "encryption: aws:kms")
-    elif isinstance(target, GcsTargetSettings) and target.anonymous and target.credentials:
-        yield both("anonymous", "credentials")

@@ -61,7 +61,9 @@ class Effective:
 def effective(settings: Settings) -> list[Effective]:
     """Every value that applies, in the order of the model, secrets masked."""
     origins = settings.origins
-    return [_shown(path, value, secret, origins, settings) for path, value, secret in _leaves(settings)]
+    return [
+        _shown(path, value, secret, origins, settings) for path, value, secret in _leaves(settings)
+    ]
 
 
 def origins_of(settings: Settings) -> dict[str, Origin]:
@@ -88,12 +90,12 @@ def references(settings: Settings) -> Iterator[tuple[str, str]]:
 def warnings_of(settings: Settings) -> list[str]:
     """What is legal and should be looked at."""
     found = list(settings.notes)
-    for one in effective(settings):
-        if one.plain and one.origin.layer in ("file", "reference file"):
-            found.append(
-                f"{one.origin.place}: {one.key}: a secret stands in the file; write a reference "
-                "in its place (vault:…, env:NAME or file:/path)"
-            )
+    found += [
+        f"{one.origin.place}: {one.key}: a secret stands in the file; write a reference "
+        "in its place (vault:…, env:NAME or file:/path)"
+        for one in effective(settings)
+        if one.plain and one.origin.layer in ("file", "reference file")
+    ]
     users: dict[str, list[str]] = {}
     for name, workspace in settings.workspaces.items():
         if workspace.secret is not None:

@@ -8,6 +8,7 @@ No message quotes a value: it may be a secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from locutus_dagster.settings.keys import (
     every_key,
     holds_more,
     kind_of,
+    kinds_with,
     models_of,
     names_at,
     what_is_below,
@@ -75,13 +77,19 @@ class FaultySettingsError(SettingsError):
     """
 
     def __init__(self, file: str, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(dict.fromkeys(faults))
+        self.faults = tuple(sorted(dict.fromkeys(faults), key=_place_in_order))
         many = len(self.faults)
         lines = "".join(f"\n  {fault}" for fault in self.faults)
         super().__init__(
             f"The settings have {many} fault{'s' if many > 1 else ''} (the file is {file}):{lines}",
             "Mend them all, then look with: locutus config check",
         )
+
+
+def _place_in_order(fault: Fault) -> list[tuple[int, str]]:
+    """What faults are sorted by: those of a file in the order of its lines."""
+    parts = re.split(r"(\d+)", fault.origin.place)
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -122,12 +130,14 @@ def _fault_of(error: Any) -> Found:
         return Found(path, "is missing", (path[:-1],))
     if kind == "value_error":
         return Found(path, message.removeprefix("Value error, "), (path,))
-    return Found(path, _TEXTS.get(kind, message.removeprefix("Input ")), (path,))
+    return Found(path, _TEXTS.get(kind) or "should" + message.partition(" should")[2], (path,))
 
 
 def _suggestion(path: Path) -> str:
     """What may have been meant by a key that is none, as the end of a sentence; or nothing."""
     name = path[-1]
+    if kinds := kinds_with(path):
+        return f"; it belongs to kind {' and '.join(kinds)}"
     if like := get_close_matches(name, names_at(path[:-1]), n=1):
         return f"; did you mean '{like[0]}'?"
     for key in every_key():

@@ -27,6 +27,7 @@ __all__ = [
     "fields_of",
     "holds_more",
     "kind_of",
+    "kinds_with",
     "models_of",
     "names_at",
     "what_is_below",
@@ -124,6 +125,16 @@ def names_at(path: Sequence[object]) -> list[str]:
         for name in fields_of(model)
     }
     return sorted(names)
+
+
+def kinds_with(path: Sequence[object]) -> list[str]:
+    """The kinds of source or target that have a key; none where there is no choice of a kind."""
+    return [
+        kind_of(model)
+        for annotation in fields_at(path[:-1])
+        for model in models_of(annotation)
+        if kind_of(model) and path[-1] in model.model_fields
+    ]
 
 
 @cache

@@ -43,7 +43,6 @@ from locutus_dagster.settings.origins import (
     laid_over_each_other,
 )
 from locutus_dagster.settings.yaml_places import read_yaml
-from locutus_dagster.strict_model import SettingsError
 
 __all__ = ["load_settings"]
 
@@ -69,6 +68,8 @@ class _Reader:
         self.file = file
         self.faults: list[Fault] = []
         self.notes: list[str] = []
+        #: How the reference's configuration and the environment together set its run switches.
+        self.switches: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         self.origins: dict[Path, Origin] = {}
         #: What was written as `target:`, by what it is now.
@@ -118,30 +119,40 @@ class _Reader:
 
     def _reference_layers(self) -> list[Layer]:
         """The reference's `config.yaml`, when it is asked for or stands in for `locutus.yaml`."""
-        if not os.environ.get("PATH_TO_CONFIG"):
-            if self.file.exists() or not FilePath("config.yaml").is_file():
-                return []
+        stands_in = not self.file.exists() and FilePath("config.yaml").is_file()
+        if not (os.environ.get("PATH_TO_CONFIG", "").strip() or stands_in):
+            return []
         from locutus_dagster.reference_config import layer
 
         try:
             found = layer()
         except LocutusError as error:
-            self.faults.append(Fault("", str(error), DEFAULT))
+            self._take_over(error)
             return []
         if found is None:
             return []
         self.notes += found.notes
+        self.switches = found.switches
         places = {tuple(key.split(".")): place for key, place in found.origins.items()}
         return [Layer("reference file", found.values, places, "config.yaml")]
+
+    def _take_over(self, error: LocutusError) -> None:
+        """The faults that an error lists, one on each line below the first."""
+        first, *lines = error.message.splitlines()
+        for line in lines or [f"{first} {error.hint}".strip()]:
+            self.faults.append(Fault("", line.strip(), DEFAULT))
 
     def _switches(self) -> Layer:
         """How a run goes about it, as the environment says under the reference's names."""
         try:
             said = run_settings_from(os.environ)
+            # Several switches decide one thing: those of the file are heard with the variables.
+            decided = run_settings_from(self.switches) if self.switches else {}
+            said = {key: decided.get(key, value) for key, value in said.items()}
         except LocutusError as error:
-            self.faults.append(Fault("", str(error), DEFAULT))
+            self._take_over(error)
             return Layer("reference environment")
-        places = {}
+        places: dict[Path, str] = {}
         for key in said:
             names = [
                 name
@@ -170,7 +181,7 @@ class _Reader:
             now: Path = ("workspaces", name, "targets", kind)
             self.written[now] = was
             for path in [path for path in self.origins if path[:3] == was]:
-                self.origins[(*now, *path[3:])] = self.origins.pop(path)
+                self.origins[now + path[3:]] = self.origins.pop(path)
             self.origins.setdefault(now[:3], self.origins[now])
 
     def _judge(self) -> Settings:
@@ -187,7 +198,8 @@ class _Reader:
                 if not any(path[: len(one.path)] == one.path for path in left_out):
                     self._blame(one.path, one.message)
             about = [path for one in found for path in one.about]
-            if found and not any([_leave_out(self.values, path) for path in about]):
+            removed = [_leave_out(self.values, path) for path in about]
+            if found and not any(removed):
                 # Nothing less will do, and it must come to an end.
                 self.values = {}
             left_out += [*about, *(one.path for one in found)]
@@ -211,7 +223,7 @@ class _Reader:
             if not isinstance(workspace, dict):
                 continue
             qc, targets = workspace.get("qc"), workspace.get("targets")
-            parts = [("source", ("source",), workspace.get("source"))]
+            parts: list[tuple[str, Path, Any]] = [("source", ("source",), workspace.get("source"))]
             if isinstance(qc, dict):
                 parts.append(("source", ("qc", "orthanc"), qc.get("orthanc")))
             if isinstance(targets, dict):

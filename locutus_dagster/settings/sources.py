@@ -25,17 +25,17 @@ __all__ = [
 class FolderSourceSettings(Strict):
     """A directory tree of DICOM files as the research PACS."""
 
-    kind: Literal["folder"] = "folder"
-    path: Path
+    kind: Literal["folder"] = Field(default="folder", description="what it is")
+    path: Path = Field(description="the directory that is searched, with all below it")
 
 
 class OrthancSourceSettings(Strict):
     """An Orthanc server as the research PACS."""
 
-    kind: Literal["orthanc"] = "orthanc"
-    url: str
-    username: str | None = None
-    password: Secret | None = None
+    kind: Literal["orthanc"] = Field(default="orthanc", description="what it is")
+    url: str = Field(description="of its REST interface, e.g. https://pacs.example:8042")
+    username: str | None = Field(default=None, description="for basic authentication")
+    password: Secret | None = Field(default=None, description="a reference, as a rule")
     token: Secret | None = Field(default=None, description="bearer token, instead of a password")
     verify: bool | Path = Field(
         default=True, description="check the TLS certificate; or a file of authorities to trust"
@@ -67,12 +67,12 @@ class OrthancSourceSettings(Strict):
 class DicomWebSourceSettings(Strict):
     """A DICOMweb server (QIDO-RS and WADO-RS) as the research PACS."""
 
-    kind: Literal["dicomweb"] = "dicomweb"
+    kind: Literal["dicomweb"] = Field(default="dicomweb", description="what it is")
     url: str = Field(description="the DICOMweb root, e.g. https://pacs.example/dicom-web")
     qido_prefix: str | None = Field(default=None, description="path of QIDO-RS below the root")
     wado_prefix: str | None = Field(default=None, description="path of WADO-RS below the root")
-    username: str | None = None
-    password: Secret | None = None
+    username: str | None = Field(default=None, description="for basic authentication")
+    password: Secret | None = Field(default=None, description="a reference, as a rule")
     token: Secret | None = Field(default=None, description="bearer token, instead of a password")
     verify: bool | Path = Field(
         default=True, description="check the TLS certificate; or a file of authorities to trust"
@@ -85,8 +85,10 @@ class DicomWebSourceSettings(Strict):
 class OtherSourceSettings(Strict):
     """A source of a kind that another package brings along, under its entry point's name."""
 
-    kind: str
-    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    kind: str = Field(description="the name of its entry point")
+    options: dict[str, Any] = Field(
+        default_factory=dict, repr=False, description="what that package asks for"
+    )
 
 
 _KINDS = ("folder", "orthanc", "dicomweb")

@@ -49,14 +49,14 @@ class TargetSettings(Strict):
     key_template: Annotated[str, BeforeValidator(_template)] = Field(
         default=DEFAULT_KEY_TEMPLATE, description="a template, or a preset's name: bucket, share"
     )
-    top: str = Field(default=".TopLevel", description="locutus_onprem_dicom_bucket_path_top_level")
+    top: str = Field(default=".TopLevel", description="what {top} in the template stands for")
 
 
 class ShareTargetSettings(TargetSettings):
     """A mounted share (the reference's isilon) or any local directory."""
 
-    kind: Literal["share"] = "share"
-    path: Path
+    kind: Literal["share"] = Field(default="share", description="what it is")
+    path: Path = Field(description="where it is mounted; it must be there")
 
 
 class S3TargetSettings(TargetSettings):
@@ -65,39 +65,33 @@ class S3TargetSettings(TargetSettings):
     Without keys of its own the client finds credentials as boto3 does: environment, profile, role.
     """
 
-    kind: Literal["s3"] = "s3"
-    bucket: str = Field(min_length=3, max_length=63)
-    region: str | None = None
+    kind: Literal["s3"] = Field(default="s3", description="what it is")
+    bucket: str = Field(min_length=3, max_length=63, description="its name")
+    region: str | None = Field(default=None, description="as AWS_REGION by default")
     endpoint_url: str | None = Field(default=None, description="of a store that is not Amazon's")
-    profile: str | None = None
-    access_key_id: Secret | None = None
-    secret_access_key: Secret | None = None
-    session_token: Secret | None = None
-    verify: bool | Path = True
-    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    profile: str | None = Field(default=None, description="of the AWS configuration's files")
+    access_key_id: Secret | None = Field(default=None, description="a reference, as a rule")
+    secret_access_key: Secret | None = Field(default=None, description="a reference, as a rule")
+    session_token: Secret | None = Field(default=None, description="of temporary credentials")
+    verify: bool | Path = Field(
+        default=True, description="check the TLS certificate; or a file of authorities to trust"
+    )
+    addressing_style: Literal["auto", "path", "virtual"] = Field(
+        default="auto", description="the bucket in the path or in the host's name"
+    )
     checksum: Literal["SHA256", "CRC64NVME"] = Field(
         default="SHA256", description="what the store verifies of each part"
     )
     encryption: Literal["AES256", "aws:kms"] | None = Field(
         default="AES256", description="at rest, by the store; null for the bucket's own default"
     )
-    kms_key_id: str | None = None
+    kms_key_id: str | None = Field(default=None, description="the key, for encryption: aws:kms")
     part_size: Size = Field(
         default=16 * 1024**2, ge=5 * 1024**2, le=5 * 1024**3, description="of an upload"
     )
     connections: int = Field(default=4, ge=1, le=32, description="parts uploaded at a time")
     timeout: float = Field(default=60.0, gt=0, description="seconds without a byte")
-    attempts: int = Field(default=5, ge=1)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> S3TargetSettings:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key are given together, or neither")
-        if self.session_token is not None and self.access_key_id is None:
-            raise ValueError("session_token belongs to an access_key_id")
-        if self.kms_key_id is not None and self.encryption != "aws:kms":
-            raise ValueError("kms_key_id takes encryption: aws:kms")
-        return self
+    attempts: int = Field(default=5, ge=1, description="how often a request is made")
 
 
 class GcsTargetSettings(TargetSettings):
@@ -106,9 +100,16 @@ class GcsTargetSettings(TargetSettings):
     Without credentials of its own the client finds them as Google's libraries do.
     """
 
-    kind: Literal["gcs"] = "gcs"
-    bucket: str = Field(min_length=3, max_length=222, pattern=r"^[a-z0-9][a-z0-9._-]*[a-z0-9]$")
-    project: str | None = None
+    kind: Literal["gcs"] = Field(default="gcs", description="what it is")
+    bucket: str = Field(
+        min_length=3,
+        max_length=222,
+        pattern=r"^[a-z0-9][a-z0-9._-]*[a-z0-9]$",
+        description="its name",
+    )
+    project: str | None = Field(
+        default=None, description="that the bucket belongs to, where it has to be said"
+    )
     endpoint_url: str | None = Field(
         default=None, pattern=r"^https?://[^/@\s]+/?$", description="of an emulator or a gateway"
     )
@@ -123,7 +124,7 @@ class GcsTargetSettings(TargetSettings):
     )
     part_size: Size = Field(default=16 * 1024**2, ge=256 * 1024, description="of an upload")
     timeout: float = Field(default=60.0, gt=0, description="seconds without a byte")
-    attempts: int = Field(default=5, ge=1)
+    attempts: int = Field(default=5, ge=1, description="how often a request is made")
 
     @model_validator(mode="after")
     def _one_kind_of_credentials(self) -> GcsTargetSettings:
@@ -139,8 +140,10 @@ class GcsTargetSettings(TargetSettings):
 class OtherTargetSettings(TargetSettings):
     """A target of a kind that another package brings along, under its entry point's name."""
 
-    kind: str
-    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    kind: str = Field(description="the name of its entry point")
+    options: dict[str, Any] = Field(
+        default_factory=dict, repr=False, description="what that package asks for"
+    )
 
 
 _KINDS = ("share", "s3", "gcs")

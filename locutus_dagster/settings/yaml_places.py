@@ -62,11 +62,11 @@ def read_yaml(path: FilePath) -> Contents | None:
                 for count, _ in enumerate(_walk(node, (), found, ())):
                     if count > _MOST_KEYS:
                         raise SettingsError(f"{path}: more keys than settings can have.")
-                values = loader.construct_document(node)  # type: ignore[no-untyped-call]
+                values = loader.construct_document(node)
                 if values is not None:
                     found.values = values
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     except _EndlessError as error:
         line, column = error.place
         raise SettingsError(
@@ -95,9 +95,7 @@ def _place(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def _walk(
-    node: yaml.Node, path: Path, found: Contents, above: tuple[int, ...]
-) -> Iterator[None]:
+def _walk(node: yaml.Node, path: Path, found: Contents, above: tuple[int, ...]) -> Iterator[None]:
     """Note the places of everything below a node; yields once for each."""
     if id(node) in above:
         raise _EndlessError(_place(node))

@@ -222,6 +222,7 @@ class DicomWebApi:
         if self._authorization is None:
             self._authorization = self._resolve(fresh=False)
         session.auth = self._authorize
+        session.hooks["response"].append(_require_whole)
         failure: SourceError
         try:
             client = DICOMwebClient(
@@ -374,6 +375,19 @@ class DicomWebApi:
             "Check the source's URL: it ends before /studies, and a reverse proxy's path is part"
             " of it.",
         )
+
+
+def _require_whole(response: requests.Response, *, stream: bool = False, **_: object) -> None:
+    """See that the answer to a question is all there; called by requests for each answer.
+
+    An answer whose head was cut has no length and no content, and dicomweb-client takes no content
+    for no study. The end of JSON tells more than a length, which servers may leave out.
+    """
+    if stream or response.status_code != 200:
+        return
+    content = response.content.strip()
+    if not content or (content[:1] in b"[{" and content[-1:] not in (b"]", b"}")):
+        raise TransientError("the answer was cut")
 
 
 def _path(prefix: str | None) -> str | None:

@@ -31,6 +31,7 @@ from locutus_dagster.sources.base import (
 )
 from locutus_dagster.sources.orthanc_access import Access, Given
 from locutus_dagster.sources.orthanc_api import OrthancApi
+from locutus_dagster.sources.orthanc_changes import OrthancChanges
 from locutus_dagster.sources.orthanc_download import Downloader
 from locutus_dagster.sources.orthanc_overview import look_over
 from locutus_dagster.sources.orthanc_terms import (
@@ -241,6 +242,10 @@ class OrthancSource:
             "version": system.version,
             "api_version": system.api_version,
         }
+
+    def changes(self) -> OrthancChanges:
+        """The log of what has happened in this Orthanc."""
+        return OrthancChanges(self._api)
 
     # --- reading answers -----------------------------------------------------------------------
 

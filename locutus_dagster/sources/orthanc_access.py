@@ -91,7 +91,7 @@ class Access:
         secret = self._secret(fresh) if self._secret is not None else ""
         if self._bearer:
             # Checked here, because the HTTP library would quote the token in its own complaint.
-            if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
+            if not (secret.isascii() and secret.isprintable() and secret.split() == [secret]):
                 raise SourceError(
                     "The bearer token for Orthanc is not one: it has spaces or other characters.",
                     "Check `token` of the source.",

@@ -163,7 +163,7 @@ class OrthancApi:
         if status in (401, 403):
             raise SourceUnavailableError(
                 f"Orthanc at {self.place} refuses these credentials (HTTP {status}).",
-                "Check the source's username and password, or token, and that they may read studies.",
+                "Check the source's credentials, and that their owner may read studies.",
             )
         if status == 404:
             raise GoneError

@@ -22,9 +22,9 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import GcsTargetSettings
 from locutus_dagster.targets.base import TargetContext, TargetError
-from locutus_dagster.targets.gcs_client import GcsConnection, connect
+from locutus_dagster.targets.gcs_client import GcsConnection, UnsettledError, connect
 
-__all__ = ["GcsCalls", "GcsConflictError", "GcsMissingError", "UnsettledError"]
+__all__ = ["GcsCalls", "GcsConflictError", "GcsMissingError"]
 
 _T = TypeVar("_T")
 _AGAIN_STATUS = (408, 429, 500, 502, 503, 504)
@@ -32,10 +32,6 @@ _AGAIN_REASONS = ("rateLimitExceeded", "userRateLimitExceeded")
 _KEPT_REASONS = ("retentionPolicyNotMet", "objectUnderActiveHold", "objectHoldNotReleased")
 _REASON = re.compile(r"[A-Za-z]{1,40}")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 16.0  # seconds
-
-
-class UnsettledError(Exception):
-    """An answer that settles nothing, so that the same is asked again."""
 
 
 class GcsMissingError(TargetError):
@@ -159,7 +155,7 @@ class GcsCalls:
                 "`kms_key_name`, and see that the key is enabled; then run again.",
             )
         if _denied(error):
-            what = f"{status}{f', {reason}' if reason else ''}" if status else "no token given"
+            what = f"{status}{f', {reason}' if reason else ''}" if status else "no access token"
             return TargetError(
                 f"The bucket {bucket} refuses the credentials ({what}).",
                 "Give the account the role Storage Object User on the bucket, or set a key that "
@@ -192,6 +188,8 @@ _ERRORS = (
 
 def _told(error: BaseException) -> tuple[int, str, str]:
     """Status, reason and text (in small letters) of a refusal; the text is never shown."""
+    if isinstance(error, UnsettledError):
+        return error.status, "", ""
     if not isinstance(error, GoogleAPICallError):
         return 0, "", ""
     reason = ""
@@ -204,16 +202,21 @@ def _told(error: BaseException) -> tuple[int, str, str]:
 
 
 def _worth_repeating(error: BaseException) -> bool:
-    if isinstance(error, GoogleAPICallError):
+    if isinstance(error, GoogleAPICallError | UnsettledError):
         status, reason, _ = _told(error)
-        return status in _AGAIN_STATUS or (status == 403 and reason in _AGAIN_REASONS)
+        # Below 400 it was a yes, but one that does not say what it should.
+        return (
+            status < 400 or status in _AGAIN_STATUS or (status == 403 and reason in _AGAIN_REASONS)
+        )
     if isinstance(error, GoogleAuthError):
         return isinstance(error, TransportError) or bool(error.retryable)
+    if isinstance(error, requests.JSONDecodeError):
+        return True  # cut off
     return not isinstance(error, ValueError)  # such as an address that is none
 
 
 def _denied(error: BaseException) -> bool:
-    if isinstance(error, GoogleAPICallError):
+    if isinstance(error, GoogleAPICallError | UnsettledError):
         status, reason, _ = _told(error)
         kept = reason in _KEPT_REASONS or reason in _AGAIN_REASONS
         return status == 401 or (status == 403 and not kept)

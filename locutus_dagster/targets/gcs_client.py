@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import google.auth
+import requests
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
@@ -21,7 +23,47 @@ from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import GcsTargetSettings
 from locutus_dagster.targets.base import TargetError
 
-__all__ = ["GcsConnection", "connect"]
+__all__ = ["GcsConnection", "UnsettledError", "connect"]
+
+
+class UnsettledError(Exception):
+    """An answer that Google's library would misread, or that settles nothing.
+
+    Attributes:
+        status: of the answer; 0 where that is not to be relied on.
+    """
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+class _Session(AuthorizedSession):
+    """Google's session, without the answers that its library takes for what they are not."""
+
+    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+        """Make a request.
+
+        Raises:
+            UnsettledError: the answer ends in its head; or it is a gateway's refusal in JSON that
+                is no object, on which the library fails.
+        """
+        response: requests.Response = super().request(method, url, *args, **options)  # type: ignore[no-untyped-call]
+        if options.get("stream"):
+            return response  # its length is compared by whoever reads it
+        if response.status_code >= 400 and not _is_text_or_object(response):
+            raise UnsettledError(response.status_code)
+        lengths = {"Content-Length", "Transfer-Encoding"} & {*map(str.title, response.headers)}
+        if not lengths and not response.content and response.status_code != 204:
+            raise UnsettledError
+        return response
+
+
+def _is_text_or_object(response: requests.Response) -> bool:
+    try:
+        return isinstance(response.json(), dict)
+    except ValueError:
+        return True
 
 
 @dataclass(frozen=True)
@@ -30,7 +72,7 @@ class GcsConnection:
 
     Attributes:
         client: of Google's library.
-        session: for the requests of an upload, with the same credentials.
+        session: the one beneath it, for the requests of an upload.
         secret: what the credentials were made of, to see whether another one has taken its place.
     """
 
@@ -43,7 +85,6 @@ class GcsConnection:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self.session.close()  # type: ignore[no-untyped-call]
         self.client.close()
 
 
@@ -69,10 +110,11 @@ def connect(settings: GcsTargetSettings, secrets: Secrets, *, fresh: bool = Fals
     else:
         credentials = _default()
     options = {"api_endpoint": settings.endpoint_url.rstrip("/")} if settings.endpoint_url else None
+    session = _Session(credentials)  # type: ignore[no-untyped-call]
     client = storage.Client(
-        project=settings.project, credentials=credentials, client_options=options
+        project=settings.project, credentials=credentials, client_options=options, _http=session
     )
-    return GcsConnection(client, AuthorizedSession(credentials), secret)  # type: ignore[no-untyped-call]
+    return GcsConnection(client, session, secret)
 
 
 def _service_account(secret: str) -> Credentials:

@@ -20,8 +20,8 @@ from google.cloud.storage import Blob  # type: ignore[import-untyped]
 
 from locutus_dagster.settings import GcsTargetSettings
 from locutus_dagster.targets.base import TargetError
-from locutus_dagster.targets.gcs_calls import GcsCalls, UnsettledError
-from locutus_dagster.targets.gcs_client import GcsConnection
+from locutus_dagster.targets.gcs_calls import GcsCalls
+from locutus_dagster.targets.gcs_client import GcsConnection, UnsettledError
 
 __all__ = ["SHA256_KEY", "Digests", "digests_of", "upload"]
 

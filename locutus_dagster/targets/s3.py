@@ -319,6 +319,13 @@ class S3Target:
         return found
 
     def _standing(self, key: str, version: str = "") -> _Standing | None:
+        found = self._described(key, version)
+        if found is not None and not found.sha256:
+            # An answer that broke off in its head may have lost just that.
+            found = self._described(key, version)
+        return found
+
+    def _described(self, key: str, version: str) -> _Standing | None:
         which = {"VersionId": version} if version else {}
         try:
             answer = self._bucket.ask("head_object", Key=key, ChecksumMode="ENABLED", **which)
@@ -329,7 +336,7 @@ class S3Target:
         about = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         stated = str(answer.get("VersionId") or "")
         return _Standing(
-            size=int(answer["ContentLength"]),
+            size=int(answer.get("ContentLength", -1)),
             etag=str(answer.get("ETag", "")),
             sha256=str(about.get(METADATA, "")),
             checksum=stated_checksum(answer),

@@ -21,8 +21,17 @@ from locutus_dagster.settings import S3TargetSettings
 from locutus_dagster.targets.base import TargetError
 from locutus_dagster.targets.s3_answers import RefusedError, refusal
 
-__all__ = ["Bucket", "client_values", "host_of", "library", "new_client"]
+__all__ = ["Bucket", "client_for", "client_values", "host_of", "library"]
 
+# What every whole answer says. One whose connection broke in its head has a status and little else,
+# and nothing beneath boto3 takes offence: an empty list would mean that nothing is there.
+_SAID = {
+    "create_multipart_upload": "UploadId",
+    "head_object": "ETag",
+    "list_multipart_uploads": "Bucket",
+    "list_object_versions": "Name",
+    "upload_part": "ETag",
+}
 _AMAZON = "s3.amazonaws.com"
 # What is refused because of who asks, rather than because of what he asks for. A HEAD has no body:
 # its refusals carry the bare status, and an expired token is a 400.
@@ -91,34 +100,31 @@ def client_values(
     }
 
 
-def new_client(
-    *,
-    max_attempts: int,
-    profile_name: str | None,
-    addressing_style: str = "auto",
-    timeout: float = 60.0,
-    connections: int = 10,
-    **values: Any,
-) -> Any:
-    """A boto3 client from `client_values`.
+def client_for(settings: S3TargetSettings, secrets: Secrets) -> Any:
+    """A boto3 client for a target's store.
 
     Raises:
-        TargetError: boto3 is missing, or cannot use the values.
+        LocutusError: boto3 is missing, or cannot use the settings, or a secret is missing.
     """
+    return _built(settings, client_values(settings, secrets))
+
+
+def _built(settings: S3TargetSettings, values: dict[str, Any]) -> Any:
     boto3, exceptions = library("boto3"), library("botocore.exceptions")
+    values = dict(values)
     config = library("botocore.config").Config(
-        retries={"max_attempts": max_attempts, "mode": "standard"},
-        connect_timeout=timeout,
-        read_timeout=timeout,
-        max_pool_connections=max(connections, 10),
+        retries={"max_attempts": values.pop("max_attempts"), "mode": "standard"},
+        connect_timeout=settings.timeout,
+        read_timeout=settings.timeout,
+        max_pool_connections=max(settings.connections, 10),
         tcp_keepalive=True,
-        s3={"addressing_style": addressing_style},
+        s3={"addressing_style": settings.addressing_style},
         # Every upload names its checksum; stores that are not Amazon's know few defaults.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
     try:
-        session = boto3.session.Session(profile_name=profile_name)
+        session = boto3.session.Session(profile_name=values.pop("profile_name"))
         return session.client("s3", config=config, **values)
     except (exceptions.BotoCoreError, ValueError) as error:
         raise TargetError(
@@ -178,6 +184,17 @@ class Bucket:
             client.close()
 
     def _ask(self, client: Any, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        for again in range(self._settings.attempts):
+            answer = self._answer(client, operation, parameters)
+            if _SAID.get(operation) is None or _SAID[operation] in answer:
+                answer["ResponseMetadata"]["RetryAttempts"] += again
+                return answer
+        raise TargetError(
+            f"The answers of the store at {self.host} break off.",
+            "Check the network and what lies between, then run again; finished work is kept.",
+        )
+
+    def _answer(self, client: Any, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         body = parameters.get("Body")
         if body is not None:
             body.seek(0)
@@ -193,7 +210,7 @@ class Bucket:
         with self._lock:
             if self._client is None:
                 self._values = client_values(self._settings, self._secrets)
-                self._client = self._built(self._values)
+                self._client = _built(self._settings, self._values)
             return self._client
 
     def _renewed(self, refused: Any, error: RefusedError) -> bool:
@@ -208,18 +225,9 @@ class Bucket:
             own = self._settings.access_key_id is not None
             if values == self._values and (own or not by_credentials):
                 return False
-            self._values, self._client = values, self._built(values)
+            self._values, self._client = values, _built(self._settings, values)
         # Not closed: other threads may have a request on it.
         return True
-
-    def _built(self, values: dict[str, Any]) -> Any:
-        settings = self._settings
-        return new_client(
-            **values,
-            addressing_style=settings.addressing_style,
-            timeout=settings.timeout,
-            connections=settings.connections,
-        )
 
     def _failed(self, error: Exception) -> TargetError:
         """No answer, in words. The error's own text is not quoted: it carries the object's key."""
@@ -243,7 +251,9 @@ class Bucket:
                 "Give the target access_key_id and secret_access_key, or a profile or role that "
                 "boto3 finds.",
             )
-        if isinstance(error, known.HTTPClientError | known.ConnectionError):
+        if isinstance(
+            error, known.HTTPClientError | known.ConnectionError | known.ResponseParserError
+        ):
             return TargetError(
                 f"The store at {self.host} does not answer ({kind}).",
                 "Check that it runs and can be reached from here, then run again; finished work "

@@ -97,6 +97,12 @@ class ObjectStream(io.RawIOBase):
                     "Read it again.",
                 ) from None
             raise
+        if self._at and not str(answer.get("ContentRange")).startswith(f"bytes {self._at}-"):
+            answer["Body"].close()
+            raise TargetError(
+                f"The store at {self._bucket.host} gives other bytes than it is asked for.",
+                "It does not know how to begin in the middle of an object: use another store.",
+            )
         return answer["Body"]
 
     def _drop(self) -> None:

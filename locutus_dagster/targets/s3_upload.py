@@ -159,6 +159,9 @@ def upload(
         with suppress(TargetError):
             _abort(bucket, key, upload_id)
         raise
+    if begun["ResponseMetadata"]["RetryAttempts"]:
+        # It may have been begun more than once. Whoever else is at it has lost by now anyway.
+        abort_unfinished(bucket, key)
     return str(answer.get("VersionId") or "")
 
 

@@ -129,24 +129,28 @@ class VaultClient:
     def _remembered(self, what: object, fetch: Callable[[], Any], *, fresh: bool) -> Any:
         """The answer at hand if it is young enough, or a new one, for all who wait for it."""
         now = time.monotonic()
-        known = self._known.get(what)
-        if known and not fresh and now - known.asked_at < self._settings.refresh:
-            return known.value
-        with self._connection.lock:
-            # While this thread waited, another one may have asked the same, or met a closed door.
-            known = self._known.get(what)
-            if known and known.asked_at >= now:
-                return known.value
-            if self._failure and self._failure[0] >= now:
-                raise VaultUnavailableError(self._failure[1].message, self._failure[1].hint)
-            started = time.monotonic()
-            try:
-                value = fetch()
-            except VaultUnavailableError as error:
-                self._failure = (started, error)
-                raise
-            self._known[what] = _Known(value, started)
-            return value
+        # Whoever wants it fresh takes nothing that was asked for before.
+        oldest = now if fresh else now - self._settings.refresh
+
+        def at_hand() -> bool:
+            return what in self._known and self._known[what].asked_at >= oldest
+
+        if not at_hand():
+            with self._connection.lock:
+                # While this thread waited, another may have asked the same, or met a closed door.
+                if not at_hand():
+                    if self._failure and self._failure[0] >= now:
+                        raise VaultUnavailableError(self._failure[1].message, self._failure[1].hint)
+                    self._fetch(what, fetch)
+        return self._known[what].value
+
+    def _fetch(self, what: object, fetch: Callable[[], Any]) -> None:
+        asked_at = time.monotonic()
+        try:
+            self._known[what] = _Known(fetch(), asked_at)
+        except VaultUnavailableError as error:
+            self._failure = (time.monotonic(), error)
+            raise
 
     def _read(self, place: Place) -> dict[str, Any]:
         mount = self._mount_of(place)
@@ -242,7 +246,7 @@ class VaultClient:
                     key, text, key_version=version, algorithm="sha2-256", mount_point=mount
                 ),
                 place,
-                f"update on {mount}/hmac/{key}/sha2-256",
+                f"update on {mount}/hmac/{key}",
             )
             return _digest(data_of(answer).get("hmac"), version)
 

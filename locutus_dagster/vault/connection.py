@@ -71,9 +71,8 @@ class Connection:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(VaultUnavailableError),
             stop=tenacity.stop_after_attempt(self._settings.attempts),
-            wait=tenacity.wait_exponential_jitter(
-                initial=_FIRST_PAUSE, max=_LONGEST_PAUSE, jitter=_FIRST_PAUSE
-            ),
+            wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE)
+            + tenacity.wait_random(0, _FIRST_PAUSE),
             reraise=True,
         )
         with self.lock:

@@ -38,7 +38,9 @@ class VaultSettings(Strict):
     use_proxies: bool = Field(
         default=False, description="go through the proxies that the environment names"
     )
-    auth: Literal["token", "approle", "kubernetes"] = "token"
+    auth: Literal["token", "approle", "kubernetes"] = Field(
+        default="token", description="how Locutus logs in"
+    )
     token: Secret = Field(default="env:VAULT_TOKEN", description="for auth: token")
     role: str | None = Field(default=None, description="for auth: kubernetes")
     role_id: Secret | None = Field(default=None, description="for auth: approle")

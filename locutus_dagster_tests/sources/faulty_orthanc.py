@@ -76,6 +76,10 @@ class FaultyOrthanc:
         self.study: dict[str, Any] = {"LastUpdate": "20260131T235959"}
         self.series: dict[str, str] = {}
         """Series of an instance, where it is another than "s"."""
+        self.accepted: set[str] | None = None
+        """What the header Authorization may say; None for anything."""
+        self.encoding = ""
+        """What every file claims to be compressed with."""
         self.requests: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
@@ -108,7 +112,7 @@ class FaultyOrthanc:
     def plan(self, what: str, *faults: Fault) -> None:
         """Faults for the next requests of a kind; None is none.
 
-        Kinds are find, list, file, md5, system, and look-study, look-series, look-instance.
+        Kinds are find, list, file, md5, system, changes, look-study, look-series, look-instance.
         """
         self._faults[what].extend(faults)
 
@@ -127,6 +131,8 @@ class FaultyOrthanc:
         parts = path.strip("/").split("/")
         if parts == ["system"]:
             return "system", lambda: json.dumps({"Version": "faulty", "ApiVersion": 16}).encode()
+        if parts[0].partition("?")[0] == "changes":
+            return "changes", lambda: None
         if parts == ["tools", "find"]:
             study = {"ID": STUDY_ID, "MainDicomTags": self.tags, **self.study}
             return "find", lambda: json.dumps([study]).encode()
@@ -138,9 +144,13 @@ class FaultyOrthanc:
             return "list", self._list
         if parts[-1] == "file":
             return "file", lambda: self.instances.get(parts[1])
-        if parts[-1] == "md5":
-            return "md5", lambda: hashlib.md5(self.instances[parts[1]]).hexdigest().encode()
+        if parts[-1] == "info":
+            return "md5", lambda: self._info(self.instances[parts[1]])
         return "other", lambda: None
+
+    @staticmethod
+    def _info(data: bytes) -> bytes:
+        return json.dumps({"UncompressedMD5": hashlib.md5(data).hexdigest()}).encode()
 
     def _list(self) -> bytes:
         listed = [
@@ -188,6 +198,9 @@ def _handler(faulty: FaultyOrthanc) -> type[BaseHTTPRequestHandler]:
             what, answer = faulty.route(self.path, body)
             faulty.headers.append(dict(self.headers))
             fault = faulty.next_fault(what)
+            said = self.headers.get("Authorization", "")
+            if faulty.accepted is not None and said not in faulty.accepted:
+                fault = Status(401)
             if isinstance(fault, After):
                 fault.action()
             if isinstance(fault, Hang):
@@ -220,6 +233,8 @@ def _handler(faulty: FaultyOrthanc) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             if location:
                 self.send_header("Location", location)
+            if faulty.encoding and self.path.endswith("/file"):
+                self.send_header("Content-Encoding", faulty.encoding)
             if with_length:
                 self.send_header("Content-Length", str(len(data)))
             else:

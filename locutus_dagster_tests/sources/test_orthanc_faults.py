@@ -181,9 +181,10 @@ def test_a_wrong_md5_is_an_instance_that_did_not_arrive() -> None:
     with FaultyOrthanc(ACCESSION, study_of(ACCESSION, 2)) as faulty:
         source = impatient(faulty, verify_md5=True)
         (study,) = source.find(ACCESSION)
-        faulty.plan("md5", Body(b"0" * 32))
+        wrong = Body(b'{"UncompressedMD5": "00"}')
+        faulty.plan("md5", wrong)
         source.fetch(study, CollectingSink())
-        faulty.always("md5", Body(b"0" * 32))
+        faulty.always("md5", wrong)
         with pytest.raises(StudyIncompleteError, match="MD5"):
             source.fetch(study, CollectingSink())
         source.close()

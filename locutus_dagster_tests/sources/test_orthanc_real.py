@@ -131,6 +131,42 @@ def test_every_study_under_an_accession_number_is_found_in_a_stable_order(
     assert [study.instances for study in source.find("TWICE")] == [2, 1]
 
 
+def test_two_patients_under_one_accession_number_are_two_studies(
+    orthanc: OrthancServer, source: OrthancSource
+) -> None:
+    """Even if they share the Study Instance UID as well."""
+    other = instance("SHARED", study="23", changes={"PatientID": "MRN-OTHER"})
+    upload(orthanc, [*study_of("SHARED", 2, study="23"), other])
+    found = source.find("SHARED")
+    assert sorted(study.instances for study in found) == [1, 2]
+    assert len({source.overview(study).patients for study in found}) == 2
+
+
+def test_an_accession_number_of_another_issuer_is_another_one(orthanc: OrthancServer) -> None:
+    for study, keyword, entity in (
+        ("24", "LocalNamespaceEntityID", "NORTH"),
+        ("25", "UniversalEntityID", "1.2.3.4"),
+        ("26", "", ""),
+    ):
+        dataset = pydicom.dcmread(io.BytesIO(instance("ISSUED", study=study)))
+        if keyword:
+            issuer = pydicom.Dataset()
+            setattr(issuer, keyword, entity)
+            dataset.IssuerOfAccessionNumberSequence = [issuer]
+        buffer = io.BytesIO()
+        dataset.save_as(buffer)
+        orthanc.upload(buffer.getvalue())
+    found = {}
+    for issuer_id in (None, "NORTH", "1.2.3.4", "SOUTH"):
+        source = OrthancSource(orthanc.url, issuer=issuer_id)
+        found[issuer_id] = [study.source_id for study in source.find("ISSUED")]
+        source.close()
+    everyone = found[None]
+    assert [len(ids) for ids in found.values()] == [3, 1, 1, 0]
+    assert found["NORTH"] == everyone[:1]
+    assert found["1.2.3.4"] == everyone[1:2]
+
+
 def test_the_fingerprint_tells_a_study_that_grew_or_was_overwritten(
     orthanc: OrthancServer, source: OrthancSource
 ) -> None:
@@ -233,7 +269,7 @@ def test_a_file_that_orthanc_stores_compressed_arrives_as_it_was(tmp_path: Path)
     made = study_of("COMPRESSED", 3)
     with OrthancServer(tmp_path, options={"StorageCompression": True}) as orthanc:
         upload(orthanc, made)
-        source = OrthancSource(orthanc.url)
+        source = OrthancSource(orthanc.url, verify_md5=True)
         sink = CollectingSink()
         source.fetch(source.find("COMPRESSED")[0], sink)
         source.close()

@@ -1,0 +1,1 @@
+"""Tests of `locutus_dagster.vault`, and of references that lead there."""

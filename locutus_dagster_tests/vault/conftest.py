@@ -33,9 +33,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
 
 
 @pytest.fixture(scope="module")
-def bao(
-    tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA
-) -> Iterator[OpenBaoServer]:
+def bao(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[OpenBaoServer]:
     folder: Path = tmp_path_factory.mktemp("bao")
     issued = authority.issue_cert("127.0.0.1")
     certificate, key = folder / "server.pem", folder / "server.key"

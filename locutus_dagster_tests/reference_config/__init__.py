@@ -1,0 +1,1 @@
+"""The reference's configuration as a layer, and its import."""
