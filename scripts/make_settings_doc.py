@@ -1,7 +1,8 @@
 """Write docs/settings.md and docs/locutus.schema.json from the model of the settings.
 
-What belongs here: the page's words and tables. What does not: the keys (`locutus_dagster/settings/`)
-and what became of the reference's (`locutus_dagster/reference_config/keys.py`).
+What belongs here: the page's words and tables. What does not: the keys
+(`locutus_dagster/settings/`) and what became of the reference's
+(`locutus_dagster/reference_config/keys.py`).
 
 Run it after changing one of those; a test compares what it writes with what is in docs/:
 
@@ -46,9 +47,9 @@ _TEMPLATE = """\
 Highest first; groups are joined key by key, so that a layer may say one key of a workspace and
 leave the others to the layers below it.
 
-1. **The environment**: `LOCUTUS_SCRATCH_LIMIT=50GiB`; what lies below a group after two underscores:
-   `LOCUTUS_RUN__SWEEP=off`, `LOCUTUS_WORKSPACES__CHOP__SOURCE__URL=https://pacs:8042`. A list is text
-   with commas or JSON, a group is JSON, `null` is nothing. An empty variable is not set.
+1. **The environment**: `LOCUTUS_SCRATCH_LIMIT=50GiB`; what lies below a group after two
+   underscores: `LOCUTUS_RUN__SWEEP=off`, `LOCUTUS_WORKSPACES__CHOP__SOURCE__TIMEOUT=60`. A list is
+   text with commas or JSON, a group is JSON, `null` is nothing. An empty variable is not set.
 2. **The environment under the reference's names** (`locutus_disable_phase_sweep=True`), for how a
    run goes about its accessions.
 3. **`locutus.yaml`**: the file that `LOCUTUS_CONFIG` names, or else the one in the home folder,
@@ -81,7 +82,7 @@ key; exit code 1. Follows links, reads the policies; `--secrets` fetches every s
 whether it works |
 | `locutus config init` | writes a commented `locutus.yaml`, and the schema beside it for editors |
 | `locutus config import` | turns the reference's configuration into a `locutus.yaml` |
-| `locutus config schema` | prints the JSON schema, which is [locutus.schema.json](locutus.schema.json) |
+| `locutus config schema` | prints the JSON schema, [locutus.schema.json](locutus.schema.json) |
 
 `locutus config init` begins the file with `# yaml-language-server: $schema=locutus.schema.json`, so
 that an editor completes and checks keys without a network.
@@ -96,9 +97,9 @@ registered; and what does not go together:
 - a ledger's file or a secret's file in a share;
 - two targets, of one workspace or two, whose deliveries could come to lie among each other. Where
   they can lie is told by the share's root or the bucket, and by what the key template begins with
-  before its first placeholder, `{{top}}` filled in. Two workspaces may share a root or a bucket when
-  these beginnings exclude each other: templates that begin with `{{top}}/`, and a `top` for each.
-  Roots of shares that lie in each other are refused in any case;
+  before its first placeholder, `{{top}}` filled in. Two workspaces may share a root or a bucket
+  when these beginnings exclude each other: templates that begin with `{{top}}/`, and a `top` for
+  each. Roots of shares that lie in each other are refused in any case;
 - a QC Orthanc that is also a source;
 - a password without a username, a password and a token, halves of a store's credentials, a
   `vault.auth` without what it needs.

@@ -11,6 +11,7 @@ from locutus_dagster.settings.faults import Fault, FaultySettingsError
 from locutus_dagster.settings.model import LedgerSettings, Settings, config_file
 from locutus_dagster.settings.origins import Origin
 from locutus_dagster.settings.reading import load_settings
+from locutus_dagster.settings.schedules import ScheduleSettings
 from locutus_dagster.settings.sources import (
     DicomWebSourceSettings,
     FolderSourceSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "DEFAULT_KEY_TEMPLATE",
     "KEY_TEMPLATES",
     "AnyTargetSettings",
+    "ArrivalRule",
     "DicomWebSourceSettings",
     "Effective",
     "Fault",
@@ -48,11 +50,13 @@ __all__ = [
     "FolderSourceSettings",
     "GcsTargetSettings",
     "LedgerSettings",
+    "NotifySettings",
     "Origin",
     "OrthancSourceSettings",
     "OtherSourceSettings",
     "OtherTargetSettings",
     "QcSettings",
+    "ReportSettings",
     "Reprocess",
     "RunSettings",
     "S3TargetSettings",
@@ -64,6 +68,7 @@ __all__ = [
     "Sweep",
     "TargetSettings",
     "VaultSettings",
+    "WatchSettings",
     "WorkspaceSettings",
     "config_file",
     "effective",

@@ -150,10 +150,7 @@ _KINDS = ("share", "s3", "gcs")
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, dict):
-        kind = value.get("kind", "share")
-    else:
-        kind = getattr(value, "kind", None)
+    kind = value.get("kind", "share") if isinstance(value, dict) else getattr(value, "kind", None)
     return kind if kind in _KINDS else "other"
 
 

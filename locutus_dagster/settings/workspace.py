@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from locutus_dagster.run_modes import Reprocess, Sweep
 from locutus_dagster.settings.clash import clash
+from locutus_dagster.settings.schedules import ScheduleSettings
 from locutus_dagster.settings.sources import SourceSettings
 from locutus_dagster.settings.targets import AnyTargetSettings
+from locutus_dagster.settings.watching import ReportSettings, WatchSettings
 from locutus_dagster.strict_model import Secret, Strict
 
 __all__ = ["QcSettings", "RunSettings", "ScheduleSettings", "WorkspaceSettings"]
 
-_CRON = re.compile(r"@(yearly|annually|monthly|weekly|daily|hourly)|\S+( +\S+){4}")
 _TARGET_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 
 
@@ -33,29 +33,6 @@ class QcSettings(Strict):
     orthanc: SourceSettings | None = Field(default=None, description="where studies are reviewed")
     use_manifest_status: bool = Field(default=False, description="obey DEID_QC_STATUS")
     remove_failed: bool = Field(default=False, description="remove what failed from the QC Orthanc")
-
-
-class ScheduleSettings(Strict):
-    """When something is done by itself."""
-
-    cron: str = Field(description="minute hour day month weekday, or @daily and the like")
-    timezone: str = Field(default="UTC", description="a name of the IANA database")
-
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, value: str) -> str:
-        if not _CRON.fullmatch(value.strip()):
-            raise ValueError("should be five fields such as '0 3 * * *', or @daily and the like")
-        return value.strip()
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("should be a time zone such as Europe/Berlin") from None
-        return value
 
 
 class WorkspaceSettings(Strict):
@@ -88,6 +65,12 @@ class WorkspaceSettings(Strict):
     )
     schedule: ScheduleSettings | None = Field(
         default=None, description="when what is not finished is processed by itself"
+    )
+    watch: WatchSettings | None = Field(
+        default=None, description="studies that arrive are processed by themselves; by default not"
+    )
+    reports: ReportSettings = Field(
+        default_factory=ReportSettings, description="Summarizer reports on a schedule"
     )
     pool_limit: int | None = Field(
         default=None, ge=1, description="runs of this workspace at a time; by default no limit"

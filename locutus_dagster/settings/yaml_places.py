@@ -67,11 +67,10 @@ def read_yaml(path: FilePath) -> Contents | None:
                     found.values = values
         finally:
             loader.dispose()
-    except _EndlessError as error:
+    except _PlacedError as error:
         line, column = error.place
         raise SettingsError(
-            f"{path}, line {line}, column {column}: an anchor that holds itself.",
-            "Mend the file at that place.",
+            f"{path}, line {line}, column {column}: {error.what}.", "Mend the file at that place."
         ) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         # A ValueError is that of a date such as 2026-13-01.
@@ -80,15 +79,25 @@ def read_yaml(path: FilePath) -> Contents | None:
         raise SettingsError(
             f"{path}{where}: not valid YAML.", "Mend the file at that place."
         ) from None
-    if not isinstance(found.values, dict) or not all(isinstance(key, str) for key in found.values):
+    if not isinstance(found.values, dict):
         raise SettingsError(f"{path}: the file must hold keys and values.")
     return found
 
 
-class _EndlessError(Exception):
+class _PlacedError(Exception):
+    what = ""
+
     def __init__(self, place: tuple[int, int]) -> None:
         super().__init__()
         self.place = place
+
+
+class _EndlessError(_PlacedError):
+    what = "an anchor that holds itself"
+
+
+class _UnusableKeyError(_PlacedError):
+    what = "a key that is no text"
 
 
 def _place(node: yaml.Node) -> tuple[int, int]:
@@ -113,10 +122,13 @@ def _walk(node: yaml.Node, path: Path, found: Contents, above: tuple[int, ...]) 
             if key.tag == "tag:yaml.org,2002:merge":
                 merged.append(value)
                 continue
-            here = (*path, str(key.value))
+            if not isinstance(key, yaml.ScalarNode):
+                raise _UnusableKeyError(_place(key))
+            key.tag = "tag:yaml.org,2002:str"  # so that 1, null and on are keys like any other
+            here = (*path, key.value)
             if key.value in seen:
                 found.twice.append((here, _place(key)))
-            seen.add(str(key.value))
+            seen.add(key.value)
             found.places.setdefault(here, _place(key))
             yield
             yield from _walk(value, here, found, above)

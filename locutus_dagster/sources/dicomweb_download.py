@@ -268,6 +268,6 @@ def _require_the_right_one(head: bytes, instance: ListedInstance) -> None:
         length = int.from_bytes(head[at + 6 : at + 8], "little")
         if head[at + 8 : at + 8 + length].strip(b" \0") == instance.sop_uid.encode():
             return
-    found = read_header(io.BufferedReader(io.BytesIO(head)))
+    found = read_header(io.BytesIO(head))
     if found.sop_uid != instance.sop_uid:
         raise TransientError("another instance arrived than was asked for")

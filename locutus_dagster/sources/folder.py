@@ -1,7 +1,8 @@
 """Studies out of a folder of DICOM files.
 
 What belongs here: handing out, unharmed, the files that the index attributes to an accession
-number. What does not: finding out which they are (`folder_index.py`).
+number, loose ones and members of zip files. What does not: finding out which they are
+(`folder_index.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from locutus_dagster.sources.base import (
     StudyIncompleteError,
     StudyOverview,
 )
-from locutus_dagster.sources.folder_index import FolderIndex, IndexedFile, mtime_ns, open_regular
+from locutus_dagster.sources.folder_contents import IndexedFile
+from locutus_dagster.sources.folder_files import mtime_ns, open_regular
+from locutus_dagster.sources.folder_index import FolderIndex
+from locutus_dagster.sources.folder_zip import UnreadableZipError, ZipArchive
 from locutus_dagster.sources.patient_digests import patient_digests
 
 __all__ = ["FolderSource", "open_folder"]
@@ -36,6 +40,7 @@ _MIB = 1024 * 1024
 _HELD_AT_MOST = 32 * _MIB
 """Files up to this size are held in memory; larger ones flow through in chunks."""
 _CHUNK = _MIB
+_OPEN_AT_MOST = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -86,8 +91,8 @@ class FolderSource:
         wanted = wanted_accession(accession_number)
         self._bring_up_to_date()
         found = []
-        for study_uid in self._index.studies_of(wanted):
-            files = self._index.files_of(wanted, study_uid)
+        for study_uid in self._index.contents.studies_of(wanted):
+            files = self._index.contents.files_of(wanted, study_uid)
             if not files:  # another process has just noticed that they are gone
                 continue
             found.append(
@@ -130,19 +135,27 @@ class FolderSource:
         Raises:
             StudyChangedError: a file was added, changed or removed since `find`.
             StudyIncompleteError: a file of the study, or one beside its files, cannot be read;
-                the latter may well be part of the study.
+                the latter may well be part of the study. Or a DICOMDIR lists an instance of the
+                study that is nowhere.
             SourceUnavailableError: the folder is no longer there.
         """
         self._bring_up_to_date()
         files = self._unchanged_files(study)
-        hidden = self._index.unreadable_beside(files)
+        hidden = self._index.contents.unreadable_beside(files)
         if hidden:
             raise StudyIncompleteError(
                 f"{hidden} files or folders beside the study's files cannot be read.",
                 "Make them readable, or move them elsewhere if they are not part of the study.",
             )
-        for file in files:
-            self._write(file, sink)
+        missing = self._index.contents.missing_of(study.source_id.partition("\n")[0])
+        if missing:
+            raise StudyIncompleteError(
+                f"{missing} instances of the study that a DICOMDIR lists are not in the folder.",
+                "Copy the medium again; or take its DICOMDIR away if they are left out on purpose.",
+            )
+        with _Archives(self) as archives:
+            for file in files:
+                self._write(file, sink, archives)
         self._unchanged_files(study)
         return FetchReceipt(
             instances=len(files),
@@ -169,19 +182,19 @@ class FolderSource:
             SourceUnavailableError: the folder cannot be read.
         """
         self._bring_up_to_date()
-        return {"kind": "folder", **self._index.counts()}
+        return {"kind": "folder", **self._index.contents.counts()}
 
     @property
     def unattributed(self) -> int:
         """How many files belong to no accession number: not DICOM, too damaged, or without one."""
         self._bring_up_to_date()
-        return self._index.counts()["unattributed"]
+        return self._index.contents.counts()["unattributed"]
 
     @property
     def unreadable(self) -> int:
         """How many files and folders could not be opened."""
         self._bring_up_to_date()
-        return self._index.counts()["unreadable"]
+        return self._index.contents.counts()["unreadable"]
 
     @property
     def headers_read(self) -> int:
@@ -197,9 +210,9 @@ class FolderSource:
     def _files_now(self, study: FoundStudy) -> list[IndexedFile]:
         """The study's files, after another look into the directories that have some."""
         study_uid, _, accession = study.source_id.partition("\n")
-        before = self._index.files_of(accession, study_uid)
+        before = self._index.contents.files_of(accession, study_uid)
         self._index.refresh_directories(file.directory for file in before)
-        return self._index.files_of(accession, study_uid)
+        return self._index.contents.files_of(accession, study_uid)
 
     def _unchanged_files(self, study: FoundStudy) -> list[IndexedFile]:
         """The study's files, if they still are what `find` saw: in the index, and on the disk."""
@@ -207,28 +220,43 @@ class FolderSource:
         if _fingerprint(files) != study.fingerprint:
             self._require_root()
             raise _changed()
+        looked_at: set[bytes] = set()
         for file in files:
+            if file.on_disk in looked_at:
+                continue
+            looked_at.add(file.on_disk)
             try:
                 now = os.lstat(self._full(file))
             except OSError as error:
                 raise self._translated(error) from None
-            if (now.st_size, mtime_ns(now)) != (file.size, file.mtime_ns):
+            if (now.st_size, mtime_ns(now)) != (file.size_on_disk, file.mtime_ns):
                 raise _changed()
         return files
 
-    def _write(self, file: IndexedFile, sink: InstanceSink) -> None:
+    def _write(self, file: IndexedFile, sink: InstanceSink, archives: _Archives) -> None:
+        if file.zip_size:
+            chunks = self._member_chunks(archives.of(file), file)
+            sink.add(chunks if file.size > _HELD_AT_MOST else b"".join(chunks))
+            return
+        with self._opened(file) as reader:
+            chunks = self._chunks(reader, file)
+            sink.add(chunks if file.size > _HELD_AT_MOST else b"".join(chunks))
+
+    def _opened(self, file: IndexedFile) -> BufferedReader:
         try:
-            reader = open_regular(self._full(file))
+            return open_regular(self._full(file))
         except OSError as error:
             failure = self._translated(error)
-        else:
-            with reader:
-                if file.size > _HELD_AT_MOST:
-                    sink.add(self._chunks(reader, file))
-                else:
-                    sink.add(b"".join(self._chunks(reader, file)))
-            return
         raise failure
+
+    def _member_chunks(self, archive: ZipArchive, file: IndexedFile) -> Iterator[bytes]:
+        failed = False
+        try:
+            yield from archive.chunks(file.path, file.size)
+        except UnreadableZipError:
+            failed = True
+        if failed:
+            raise _damaged_zip()
 
     def _chunks(self, reader: BufferedReader, file: IndexedFile) -> Iterator[bytes]:
         """The file's bytes; ends normally only if they are those that the index knows."""
@@ -264,14 +292,59 @@ class FolderSource:
             )
 
     def _full(self, file: IndexedFile) -> bytes:
-        return os.path.join(os.fsencode(self._root), file.path)  # noqa: PTH118 - bytes
+        return os.path.join(os.fsencode(self._root), file.on_disk)  # noqa: PTH118 - bytes
+
+
+class _Archives:
+    """The zip files of one study, each opened once; at most a few at a time."""
+
+    def __init__(self, source: FolderSource) -> None:
+        self._source = source
+        self._open: dict[bytes, ZipArchive] = {}
+
+    def __enter__(self) -> _Archives:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def of(self, file: IndexedFile) -> ZipArchive:
+        """The zip file that a member is in, if it is the one that the index knows."""
+        if file.on_disk not in self._open:
+            if len(self._open) >= _OPEN_AT_MOST:
+                self._open.pop(next(iter(self._open))).close()
+            self._open[file.on_disk] = self._opened(file)
+        return self._open[file.on_disk]
+
+    def _opened(self, file: IndexedFile) -> ZipArchive:
+        reader = self._source._opened(file)
+        now = os.fstat(reader.fileno())
+        if (now.st_size, mtime_ns(now)) != (file.zip_size, file.mtime_ns):
+            reader.close()
+            raise _changed()
+        try:
+            return ZipArchive(reader)
+        except UnreadableZipError:
+            pass
+        raise _damaged_zip()
 
 
 def _fingerprint(files: Sequence[IndexedFile]) -> str:
-    """Hex digest over each file's identity, size and modification time."""
+    """Hex digest over each file's identity and size, and its modification time or checksum.
+
+    A zip file changes when any study comes to it, and the others in it do not; so of a member it is
+    its own checksum that counts.
+    """
     digest = hashlib.sha256()
     for line in sorted(
-        b"%s\t%d\t%d\n" % (file.sop_uid.encode() or file.path, file.size, file.mtime_ns)
+        b"%s\t%d\t%s%d\n"
+        % (
+            file.sop_uid.encode() or file.path,
+            file.size,
+            b"crc" if file.zip_size else b"",
+            file.crc if file.zip_size else file.mtime_ns,
+        )
         for file in files
     ):
         digest.update(line)
@@ -287,4 +360,11 @@ def _changed() -> StudyChangedError:
     return StudyChangedError(
         "The study changed in the source folder since it was found.",
         "Run this accession again once the study is complete there.",
+    )
+
+
+def _damaged_zip() -> StudyIncompleteError:
+    return StudyIncompleteError(
+        "A file of the study cannot be read, because the zip file that it is in is damaged.",
+        "Replace the zip file by a whole one, or take the damaged one away.",
     )

@@ -3,6 +3,10 @@
 What belongs here: opening, building anew, locking. What does not: what is written into it and
 asked of it (`folder_index.py`).
 
+A member of a zip file has a row like any other file. Its path is that of the zip file, a NUL, its
+name in there, another NUL, and where it begins; its directory is the zip file's path, a NUL, and
+its folder in there. No path of a file system holds a NUL, so the two kinds never meet.
+
 The file is inside the privacy boundary: it holds accession numbers, the UIDs of studies and series,
 and paths, in which anything may stand. So it is its owner's alone (mode 0600), as is a directory
 that is made for it. Of a Patient ID it holds a digest with a salt of this file: to tell two
@@ -25,7 +29,7 @@ from locutus_dagster.sqlite_looking import connect_to_look
 
 __all__ = ["IndexFile", "fact", "set_fact"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Of the tables; a file of another format is built anew."""
 
 _SCHEMA = """
@@ -41,12 +45,17 @@ CREATE TABLE files (
     series_uid TEXT NOT NULL DEFAULT '',
     sop_class TEXT NOT NULL DEFAULT '',
     modality TEXT NOT NULL DEFAULT '',
-    patient TEXT NOT NULL DEFAULT ''
+    patient TEXT NOT NULL DEFAULT '',
+    zip_size INTEGER NOT NULL DEFAULT 0,
+    crc INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX files_by_accession ON files (accession);
 CREATE INDEX files_by_study ON files (study_uid);
 CREATE INDEX files_by_directory ON files (directory);
 CREATE TABLE directories (path BLOB PRIMARY KEY, mtime_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE listed (dicomdir BLOB NOT NULL, study_uid TEXT NOT NULL, sop_uid TEXT NOT NULL);
+CREATE INDEX listed_by_dicomdir ON listed (dicomdir);
+CREATE INDEX listed_by_study ON listed (study_uid);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 
@@ -144,7 +153,7 @@ class IndexFile:
 
     def _build(self, db: sqlite3.Connection) -> None:
         """Start empty: a new file, an index of another format, or one of another root."""
-        for table in ("files", "directories", "facts"):
+        for table in ("files", "directories", "listed", "facts"):
             db.execute(f"DROP TABLE IF EXISTS {table}")
         db.executescript(_SCHEMA)
         set_fact(db, "root", self._root)

@@ -12,15 +12,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BufferedReader
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from locutus_dagster.sources.accession import unpadded
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-__all__ = ["DAMAGED", "DICOM", "DICOMDIR", "OTHER", "Header", "read_header"]
+__all__ = [
+    "DAMAGED",
+    "DICOM",
+    "DICOMDIR",
+    "OTHER",
+    "UNREADABLE",
+    "ZIP",
+    "Header",
+    "read_header",
+    "silent_pydicom",
+]
 
 DICOM = "dicom"
 """A file with a study UID or an accession number."""
@@ -30,6 +39,10 @@ DAMAGED = "damaged"
 """A file that says it is DICOM but cannot be attributed to any study."""
 OTHER = "other"
 """Not DICOM at all."""
+ZIP = "zip"
+"""A zip file, whose members have rows of their own."""
+UNREADABLE = "unreadable"
+"""What could not be opened, or not be looked into: a file, a folder, a zip file or its member."""
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
@@ -77,7 +90,7 @@ class Header:
     patient_id: bytes = field(default=b"", repr=False)
 
 
-def read_header(file: BufferedReader) -> Header:
+def read_header(file: IO[bytes]) -> Header:
     """Read what a file says, as far as it can be read.
 
     Reading stops behind the Series Instance UID, so that a file cut in its pixel data, or anywhere
@@ -91,7 +104,7 @@ def read_header(file: BufferedReader) -> Header:
     if not marked and start[:2] not in _BARE_STARTS:
         return unknown
     header = unknown
-    with _silent_pydicom():
+    with silent_pydicom():
         for whole in (False, True):
             file.seek(0)
             try:
@@ -103,7 +116,7 @@ def read_header(file: BufferedReader) -> Header:
     return header
 
 
-def _parse(file: BufferedReader, whole: bool) -> FileDataset:
+def _parse(file: IO[bytes], whole: bool) -> FileDataset:
     import pydicom
     from pydicom.filereader import read_partial
 
@@ -157,7 +170,7 @@ def _text(dataset: FileDataset, tag: int) -> str:
 
 
 @contextmanager
-def _silent_pydicom() -> Iterator[None]:
+def silent_pydicom() -> Iterator[None]:
     """Let pydicom neither warn nor log: both may quote a value or a file name."""
     from pydicom import config
 

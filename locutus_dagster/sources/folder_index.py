@@ -1,56 +1,43 @@
 """The index of a folder of DICOM files: which file belongs to which accession number.
 
-What belongs here: walking the tree, reading headers, and asking what was read. What does not:
-handing studies out (`folder.py`), the SQLite file that remembers (`folder_database.py`).
+What belongs here: walking the tree, and having headers read, also those inside zip files. What does
+not: the SQLite file that remembers (`folder_database.py`), asking it (`folder_contents.py`), and
+handing studies out (`folder.py`).
 
 A header is read once. A file is known by its relative path, size and modification time; as long as
-those are the same, its row is. Several worker processes may open one index at the same time: one
+those are the same, its row is, and so are the rows of a zip file's members. Several worker processes may open one index at the same time: one
 walks at a time, behind a file lock, and whoever waited for a walk that began after its own question
 takes that walk's result.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import sqlite3
-import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from locutus_dagster.sources.base import SourceUnavailableError
+from locutus_dagster.sources.folder_contents import FolderContents
 from locutus_dagster.sources.folder_database import IndexFile, fact, set_fact
-from locutus_dagster.sources.folder_headers import DAMAGED, DICOM, OTHER, Header, read_header
+from locutus_dagster.sources.folder_dicomdir import Listing, read_listing
+from locutus_dagster.sources.folder_files import mtime_ns, open_regular
+from locutus_dagster.sources.folder_headers import (
+    DICOM,
+    DICOMDIR,
+    UNREADABLE,
+    ZIP,
+    Header,
+    read_header,
+)
+from locutus_dagster.sources.folder_zip import UnreadableZipError, ZipArchive, is_zip_name
 from locutus_dagster.sources.patient_digests import patient_digest
 
-__all__ = ["FolderIndex", "IndexedFile", "mtime_ns", "open_regular"]
+__all__ = ["FolderIndex"]
 
 _COMMIT_EVERY = 500
-_LARGEST = 2**63 - 1
-
-_UNREADABLE = "unreadable"
-
-
-class IndexedFile(NamedTuple):
-    """One file of a study, as the index remembers it; `patient` is a digest."""
-
-    path: bytes
-    directory: bytes
-    size: int
-    mtime_ns: int
-    sop_uid: str
-    series_uid: str
-    sop_class: str
-    modality: str
-    patient: str
-
-
-_SELECT_FILES = (
-    "SELECT path, directory, size, mtime_ns, sop_uid, series_uid, sop_class, modality, patient"
-    " FROM files "
-)
+_NO_LISTING: Listing = frozenset()
 
 
 class FolderIndex:
@@ -69,6 +56,8 @@ class FolderIndex:
         self._root = os.fsencode(root)
         self._file = IndexFile(self._root, path, look_only=look_only)
         self._own = self._file.names
+        self.contents = FolderContents(self._file)
+        """What is in the index."""
         self.headers_read = 0
         """How many headers this object read itself; the measure of what the index spares."""
 
@@ -99,7 +88,8 @@ class FolderIndex:
                 pending += self._scan(db, directory)
             gone = [row for row in db.execute("SELECT path FROM directories") if row[0] not in seen]
             db.executemany("DELETE FROM directories WHERE path = ?", gone)
-            db.executemany("DELETE FROM files WHERE directory = ?", gone)
+            for (directory,) in gone:
+                self._forget(db, *_paths_in(db, directory))
             set_fact(db, "walk_began", str(began).encode())
             db.commit()
 
@@ -107,10 +97,11 @@ class FolderIndex:
         """Bring the index up to date with these directories, not with those below them.
 
         A directory whose modification time is still the known one has lost and gained no entry,
-        so it is not listed again; that its files did not change is for the caller to see.
+        so it is not listed again; that its files did not change is for the caller to see. Of a
+        folder inside a zip file, that is the directory that the zip file lies in.
         """
         with self._file.locked() as db:
-            for directory in sorted(set(directories)):
+            for directory in sorted({_on_disk(directory) for directory in directories}):
                 known = db.execute(
                     "SELECT mtime_ns FROM directories WHERE path = ?", (directory,)
                 ).fetchone()
@@ -148,16 +139,16 @@ class FolderIndex:
                             continue
         except (FileNotFoundError, NotADirectoryError):
             db.execute("DELETE FROM directories WHERE path = ?", (directory,))
-            db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in known])
+            self._forget(db, *known)
             return []
         except OSError:
             # What is known of it stays known, so that its studies fail and do not shrink.
             parent = os.path.dirname(directory)  # noqa: PTH120 - bytes
-            self._put(db, directory, parent, 0, 0, Header(_UNREADABLE))
+            self._put(db, directory, parent, 0, 0, Header(UNREADABLE))
             return self._known_below(db, directory)
         db.execute("DELETE FROM files WHERE path = ?", (directory,))
         db.execute("REPLACE INTO directories VALUES (?, ?)", (directory, modified))
-        db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in known])
+        self._forget(db, *known)
         return below
 
     @staticmethod
@@ -175,20 +166,67 @@ class FolderIndex:
     ) -> None:
         """Index one file, reading its header if it is new or changed; takes it out of `known`."""
         row = known.pop(path, None)
-        if row is not None and row[1:3] == (now.st_size, mtime_ns(now)) and row[3] != _UNREADABLE:
+        same = row is not None and row[1:3] == (now.st_size, mtime_ns(now))
+        if row is not None and same and row[3] != UNREADABLE:
             return
-        header = self._read_header(path)
+        kept = same and is_zip_name(path)  # what is known of a zip file that cannot be opened
+        if row is not None and not kept and (row[3] == DICOMDIR or is_zip_name(path)):
+            self._forget(db, path)
+        header, listing = self._read(db, path, now)
         self._put(db, path, directory, now.st_size, mtime_ns(now), header)
+        self._put_listing(db, path, listing)
         if self.headers_read % _COMMIT_EVERY == 0:  # a long first walk that is cut goes on there
             db.commit()
 
-    def _read_header(self, path: bytes) -> Header:
+    def _read(
+        self, db: sqlite3.Connection, path: bytes, now: os.stat_result
+    ) -> tuple[Header, Listing]:
+        """What a file says, and lists if it is a DICOMDIR; indexes the members of a zip file."""
         try:
             with open_regular(self._full(path)) as file:
                 self.headers_read += 1
-                return read_header(file)
-        except OSError:
-            return Header(_UNREADABLE)
+                header = read_header(file)
+                if header.kind == DICOMDIR:
+                    listing = read_listing(file)
+                    return (header, listing) if listing is not None else _UNREAD
+                if header.kind == DICOM or not is_zip_name(path):
+                    return header, _NO_LISTING
+                self._index_members(db, path, now, ZipArchive(file))
+                return Header(ZIP), _NO_LISTING
+        except (OSError, UnreadableZipError):
+            return _UNREAD
+
+    def _index_members(
+        self, db: sqlite3.Connection, path: bytes, now: os.stat_result, archive: ZipArchive
+    ) -> None:
+        """Index what is in a zip file, all of it in one transaction with the row of the file."""
+        for member in archive.members():
+            header, listing = archive.header(member)
+            inside = member.path_in(path)
+            self._put(
+                db,
+                inside,
+                member.directory_in(path),
+                member.size,
+                mtime_ns(now),
+                header,
+                zip_size=now.st_size,
+                crc=member.crc,
+            )
+            self._put_listing(db, inside, listing)
+
+    @staticmethod
+    def _put_listing(db: sqlite3.Connection, dicomdir: bytes, listing: Listing) -> None:
+        db.executemany("INSERT INTO listed VALUES (?, ?, ?)", [(dicomdir, *one) for one in listing])
+
+    @staticmethod
+    def _forget(db: sqlite3.Connection, *paths: bytes) -> None:
+        """Drop files, with the members of those that are zip files, and what a DICOMDIR listed."""
+        within = [(path, path + b"\0", path + b"\1") for path in paths]
+        db.executemany("DELETE FROM files WHERE path = ?1 OR (path > ?2 AND path < ?3)", within)
+        db.executemany(
+            "DELETE FROM listed WHERE dicomdir = ?1 OR (dicomdir > ?2 AND dicomdir < ?3)", within
+        )
 
     @staticmethod
     def _put(
@@ -198,10 +236,13 @@ class FolderIndex:
         size: int,
         mtime_ns: int,
         header: Header,
+        *,
+        zip_size: int = 0,
+        crc: int = 0,
     ) -> None:
         salt = fact(db, "patient_salt") or b""
         db.execute(
-            "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 path,
                 directory,
@@ -215,6 +256,8 @@ class FolderIndex:
                 header.sop_class,
                 header.modality,
                 patient_digest(header.patient_id, salt=salt),
+                zip_size,
+                crc,
             ),
         )
 
@@ -233,94 +276,7 @@ class FolderIndex:
                 "Check that it is mounted; if it was emptied on purpose, delete the index file.",
             )
 
-    # --- asking --------------------------------------------------------------------------------
-
-    def studies_of(self, accession: str) -> list[str]:
-        """The study UIDs under an accession number; '' stands for files without one."""
-        rows = self._file.db.execute(
-            "SELECT DISTINCT study_uid FROM files WHERE kind = ? AND accession = ?"
-            " ORDER BY study_uid",
-            (DICOM, accession),
-        )
-        uids = [str(row[0]) for row in rows]
-        # A file that is cut between its accession number and its study UID belongs to the one
-        # study there is; `files_of` adds it.
-        return [uid for uid in uids if uid] if len(uids) == 2 else uids
-
-    def files_of(self, accession: str, study_uid: str) -> list[IndexedFile]:
-        """The files of one study, ordered by SOP Instance UID and path.
-
-        Files of the study that carry no accession number belong to it; those that carry another
-        one do not. A DICOM file too damaged to say where it belongs is taken for part of the
-        study if nothing else lies in its directory, so that it is withheld and counted there and
-        not overlooked; among files of several studies it can be nobody's.
-        """
-        with_orphans = study_uid and len(self.studies_of(accession)) == 1
-        rows = self._file.db.execute(
-            _SELECT_FILES + "WHERE kind = :dicom AND ("
-            " (study_uid = :study AND"
-            "  (accession = :accession OR (accession = '' AND :study <> '')))"
-            " OR (:orphans AND study_uid = '' AND accession = :accession)"
-            ") ORDER BY sop_uid, path",
-            {
-                "dicom": DICOM,
-                "study": study_uid,
-                "accession": accession,
-                "orphans": bool(with_orphans),
-            },
-        )
-        files = [IndexedFile(*row) for row in rows]
-        for directory in sorted({file.directory for file in files}):
-            files += self._damaged_in(directory, study_uid)
-        return files
-
-    def _damaged_in(self, directory: bytes, study_uid: str) -> list[IndexedFile]:
-        """The damaged DICOM files of a directory that holds one study only."""
-        rows = self._file.db.execute(
-            _SELECT_FILES  # noqa: S608 - constants
-            + "WHERE directory = :directory AND kind = :damaged AND NOT EXISTS ("
-            "  SELECT 1 FROM files WHERE directory = :directory AND kind = :dicom"
-            "  AND study_uid NOT IN (:study, ''))"
-            " ORDER BY path",
-            {
-                "directory": directory,
-                "damaged": DAMAGED,
-                "dicom": DICOM,
-                "study": study_uid,
-            },
-        )
-        return [IndexedFile(*row) for row in rows]
-
-    def unreadable_beside(self, files: Iterable[IndexedFile]) -> int:
-        """How many files that could not be opened lie in the directories of these files."""
-        return sum(
-            self._count("directory = ? AND kind = ?", directory, _UNREADABLE)
-            for directory in {file.directory for file in files}
-        )
-
-    def counts(self) -> dict[str, int]:
-        """Files and studies, and what could not be attributed or read."""
-        studies = self._file.db.execute(
-            "SELECT COUNT(DISTINCT study_uid) FROM files WHERE kind = ? AND study_uid <> ''",
-            (DICOM,),
-        ).fetchone()
-        return {
-            "files": self._count("kind = ?", DICOM),
-            "studies": int(studies[0]),
-            "unattributed": self._count(
-                "kind IN (?, ?) OR (kind = ? AND accession = '' AND study_uid NOT IN"
-                " (SELECT study_uid FROM files WHERE accession <> ''))",
-                OTHER,
-                DAMAGED,
-                DICOM,
-            ),
-            "unreadable": self._count("kind = ?", _UNREADABLE),
-        }
-
-    def _count(self, condition: str, *values: object) -> int:
-        statement = f"SELECT COUNT(*) FROM files WHERE {condition}"  # noqa: S608 - constants
-        row = self._file.db.execute(statement, values).fetchone()
-        return int(row[0])
+    # --- within --------------------------------------------------------------------------------
 
     def _full(self, path: bytes) -> bytes:
         return os.path.join(self._root, path)  # noqa: PTH118 - bytes
@@ -329,21 +285,15 @@ class FolderIndex:
         return Path(os.fsdecode(self._full(path)))
 
 
-def mtime_ns(found: os.stat_result) -> int:
-    """A modification time as the index has it: SQLite knows no number beyond the year 2262."""
-    return max(-_LARGEST, min(found.st_mtime_ns, _LARGEST))
+_UNREAD = (Header(UNREADABLE), _NO_LISTING)
 
 
-def open_regular(path: bytes) -> io.BufferedReader:
-    """Open a regular file for reading; never a link, a pipe or a device that took its place."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise FileNotFoundError
-    return _Nameless(io.FileIO(handle))
+def _paths_in(db: sqlite3.Connection, directory: bytes) -> list[bytes]:
+    rows = db.execute("SELECT path FROM files WHERE directory = ?", (directory,))
+    return [row[0] for row in rows]
 
 
-class _Nameless(io.BufferedReader):
-    """A reader that does not know its file's name, so that no warning of pydicom can quote it."""
-
-    name = ""
+def _on_disk(directory: bytes) -> bytes:
+    """The directory itself, or the one with the zip file that it is in."""
+    zip_path, inside, _ = directory.partition(b"\0")
+    return os.path.dirname(zip_path) if inside else directory  # noqa: PTH120 - bytes

@@ -147,7 +147,7 @@ class GcsTarget:
         except GcsConflictError:
             # It may be this very file, and the answer to the attempt that put it there was lost.
             found = self._look(name)
-            if True:
+            if found is None or not found.is_of(digests):
                 raise
             return self._receipt(name, digests, found)
         return self._confirmed(name, digests, generation)

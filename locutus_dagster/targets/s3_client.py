@@ -150,6 +150,7 @@ class Bucket:
         self._client: Any = None
         self._values: dict[str, Any] = {}
         self._exceptions = library("botocore.exceptions")
+        self._unreadable = library("botocore.parsers").ResponseParserError
         library("boto3")
 
     def __repr__(self) -> str:
@@ -186,7 +187,7 @@ class Bucket:
     def _ask(self, client: Any, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         for again in range(self._settings.attempts):
             answer = self._answer(client, operation, parameters)
-            if _SAID.get(operation) is None or _SAID[operation] in answer:
+            if answer is not None and _SAID.get(operation, "ResponseMetadata") in answer:
                 answer["ResponseMetadata"]["RetryAttempts"] += again
                 return answer
         raise TargetError(
@@ -194,7 +195,10 @@ class Bucket:
             "Check the network and what lies between, then run again; finished work is kept.",
         )
 
-    def _answer(self, client: Any, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _answer(
+        self, client: Any, operation: str, parameters: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """One answer; None if it cannot be read."""
         body = parameters.get("Body")
         if body is not None:
             body.seek(0)
@@ -202,6 +206,8 @@ class Bucket:
             answer: dict[str, Any] = getattr(client, operation)(Bucket=self.name, **parameters)
         except self._exceptions.ClientError as error:
             raise refusal(error.response, operation, self.name, self.host) from None
+        except self._unreadable:
+            return None
         except self._exceptions.BotoCoreError as error:
             raise self._failed(error) from None
         return answer
@@ -251,9 +257,7 @@ class Bucket:
                 "Give the target access_key_id and secret_access_key, or a profile or role that "
                 "boto3 finds.",
             )
-        if isinstance(
-            error, known.HTTPClientError | known.ConnectionError | known.ResponseParserError
-        ):
+        if isinstance(error, known.HTTPClientError | known.ConnectionError):
             return TargetError(
                 f"The store at {self.host} does not answer ({kind}).",
                 "Check that it runs and can be reached from here, then run again; finished work "

@@ -333,11 +333,12 @@ class _Handler(BaseHTTPRequestHandler):
         return 206, seen["data"][start : end + 1], told
 
     def _list(self, query: dict[str, str]) -> Any:
+        all_versions = query.get("versions", "").lower() == "true"
         found = [
             one["resource"]
             for name, versions in sorted(self.store.objects.items())
             for one in versions
-            if name.startswith(query.get("prefix", "")) and (one["live"] or "versions" in query)
+            if name.startswith(query.get("prefix", "")) and (one["live"] or all_versions)
         ]
         return 200, {"kind": "storage#objects", "items": found}, {}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -61,7 +60,6 @@ class OrthancServer:
         users: name → password; if given, Orthanc asks for basic authentication.
         plugins: paths of plugins to load.
         options: further entries of Orthanc's configuration.
-        tls: its certificate and key in one PEM file, and the file of the authority that signed it.
     """
 
     def __init__(
@@ -71,16 +69,12 @@ class OrthancServer:
         users: Mapping[str, str] | None = None,
         plugins: Iterable[str | Path] = (),
         options: Mapping[str, Any] | None = None,
-        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self._program = require_orthanc()
         self.directory = directory
         self._users = dict(users or {})
         self._plugins = [str(plugin) for plugin in plugins]
         self._options = dict(options or {})
-        self._context = ssl.create_default_context(cafile=str(tls[1])) if tls else None
-        if tls:
-            self._options |= {"SslEnabled": True, "SslCertificate": str(tls[0])}
         self._process: ServerProcess | None = None
         self.port = 0
 
@@ -98,11 +92,7 @@ class OrthancServer:
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self.port}"
-
-    @property
-    def _scheme(self) -> str:
-        return "https" if self._context else "http"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def storage(self) -> Path:
@@ -217,14 +207,12 @@ class OrthancServer:
         self, method: str, path: str, body: bytes | None = None, port: int | None = None
     ) -> bytes:
         request = urllib.request.Request(
-            f"{self._scheme}://127.0.0.1:{port or self.port}{path}", data=body, method=method
+            f"http://127.0.0.1:{port or self.port}{path}", data=body, method=method
         )
         for name, password in self._users.items():
             token = base64.b64encode(f"{name}:{password}".encode()).decode()
             request.add_header("Authorization", f"Basic {token}")
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
-        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=60) as response:
                 return bytes(response.read())

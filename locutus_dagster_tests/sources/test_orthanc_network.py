@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from locutus_dagster.sources.orthanc import OrthancSource, open_orthanc
 from locutus_dagster.vault.options import VaultSettings
 from locutus_dagster_tests.parts.fault_proxy import FaultProxy
 from locutus_dagster_tests.parts.orthanc import OrthancServer
+from locutus_dagster_tests.parts.tls_front import TlsFront
 from locutus_dagster_tests.sources.conftest import Told
 from locutus_dagster_tests.sources.faulty_orthanc import Body, FaultyOrthanc
 from locutus_dagster_tests.sources.studies import (
@@ -44,29 +46,32 @@ MIB = 1024 * 1024
 
 
 class Site(NamedTuple):
-    """An Orthanc that speaks TLS and asks for a password."""
+    """An Orthanc that asks for a password, behind one who speaks TLS."""
 
     orthanc: OrthancServer
+    port: int
     authority: Path
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("orthanc-tls")
-    authority = trustme.CA()
-    certificate, trusted = directory / "orthanc.pem", directory / "authority.pem"
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority, trusted = trustme.CA(), directory / "authority.pem"
     authority.cert_pem.write_to_path(trusted)
-    users, tls = {"reader": "first"}, (certificate, trusted)
-    with OrthancServer(directory, users=users, tls=tls) as orthanc:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with (
+        OrthancServer(directory, users={"reader": "first"}) as orthanc,
+        TlsFront(tls, "127.0.0.1", orthanc.port) as front,
+    ):
         for data in MADE:
             orthanc.upload(data)
-        yield Site(orthanc, trusted)
+        yield Site(orthanc, front.port, trusted)
 
 
 @pytest.fixture
 def proxy(site: Site) -> Iterator[FaultProxy]:
-    with FaultProxy("127.0.0.1", site.orthanc.port) as through:
+    with FaultProxy("127.0.0.1", site.port) as through:
         yield through
 
 
@@ -108,7 +113,7 @@ def test_resets_and_cuts_are_survived(
 
 
 def test_a_byte_that_changed_on_its_way_is_noticed(
-    site: Site, proxy: FaultProxy, through: Callable[..., OrthancSource]
+    proxy: FaultProxy, through: Callable[..., OrthancSource]
 ) -> None:
     """TLS notices by itself; without it, the MD5 does."""
     source = through(connections=1)
@@ -208,7 +213,7 @@ def test_a_private_authority_is_trusted_when_it_is_named(
 
 
 def test_plain_words_to_a_port_with_tls_and_the_reverse_are_one_clear_error(site: Site) -> None:
-    plain = OrthancSource(site.orthanc.url.replace("https", "http"), attempts=1)
+    plain = OrthancSource(f"http://127.0.0.1:{site.port}", attempts=1)
     with pytest.raises(SourceUnavailableError):
         plain.check()
     with FaultyOrthanc(ACCESSION, []) as faulty:
@@ -223,7 +228,7 @@ def test_a_password_that_was_changed_during_the_work_is_fetched_anew(
     password = tmp_path / "password"
     password.write_text("first\n")
     settings = OrthancSourceSettings(
-        url=site.orthanc.url,
+        url=f"https://127.0.0.1:{site.port}",
         username="reader",
         password=f"file:{password}",
         verify=site.authority,

@@ -24,7 +24,7 @@ PART = 256 * 1024
 
 
 class Answers(Secrets):
-    """Secrets of the tests: one answer, and another one once it is asked for afresh."""
+    """Secrets of the tests: one answer, and a new one each time that it is asked for afresh."""
 
     def __init__(self, first: str, afresh: str = "") -> None:
         super().__init__(VaultSettings())
@@ -33,7 +33,7 @@ class Answers(Secrets):
 
     def resolve(self, reference: str, *, fresh: bool = False) -> str:
         self.asked_afresh += fresh
-        return self._afresh if self.asked_afresh else self._first
+        return self._afresh + " " * self.asked_afresh if self.asked_afresh else self._first
 
 
 @lru_cache(maxsize=1)

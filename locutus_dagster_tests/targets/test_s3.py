@@ -420,14 +420,22 @@ def test_one_fault_of_the_network_is_survived(
     assert store.unfinished() == []
 
 
-@pytest.mark.parametrize("operation", ["head_object", "list_object_versions", "delete_object"])
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [
+        ("head_object", BROKEN_HEAD),
+        ("delete_object", BROKEN_HEAD),
+        ("list_object_versions", BROKEN_HEAD),
+        ("list_object_versions", ("cut_after", 500)),  # in the middle of its list
+    ],
+)
 def test_a_broken_answer_is_not_taken_for_a_delivery_that_is_gone(
-    proxied: tuple[Store, FaultProxy], small: Path, operation: str
+    proxied: tuple[Store, FaultProxy], small: Path, operation: str, fault: tuple[Any, ...]
 ) -> None:
     store, proxy = proxied
     receipt = store.put(small)
     target, bucket = store.target()
-    bucket.before = arm(proxy, operation, *BROKEN_HEAD)
+    bucket.before = arm(proxy, operation, *fault)
     assert target.withdraw(receipt.uri).size == SMALL
     assert proxy.faults == 1
     assert store.keys() == []

@@ -27,6 +27,8 @@ def service_account_token(serial: int) -> str:
     claims = {
         "iss": "https://kubernetes.default.svc.cluster.local",
         "aud": ["https://kubernetes.default.svc.cluster.local"],
+        "iat": int(time.time()) - 60,
+        "nbf": int(time.time()) - 60,
         "exp": int(time.time()) + 3600,
         "jti": str(serial),
         "sub": f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}",
@@ -49,6 +51,7 @@ def review_server(known: set[str]) -> AnsweringServer:
         if body["spec"]["token"] in known:
             status = {
                 "authenticated": True,
+                "audiences": body["spec"].get("audiences", []),
                 "user": {
                     "username": f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}",
                     "uid": _UID,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -66,6 +69,21 @@ def test_a_reference_into_vault_is_no_secret_where_vault_is_not_asked() -> None:
 def test_a_secret_in_vault_without_any_address_says_where_to_write_one() -> None:
     with pytest.raises(VaultError, match=r"vault\.address.*VAULT_ADDR"):
         Secrets(VaultSettings()).resolve("vault:secret/db#password")
+
+
+def test_what_opens_vault_is_named_where_it_is_missing() -> None:
+    secrets = Secrets(VaultSettings(address="http://127.0.0.1:1", token="env:NO_SUCH_TOKEN"))
+    with pytest.raises(SecretMissingError, match="env:NO_SUCH_TOKEN is not set"):
+        secrets.resolve("vault:secret/db#password")
+
+
+def test_who_reads_settings_does_not_wait_for_the_libraries_of_vault() -> None:
+    program = (
+        "import sys, locutus_dagster.settings; "
+        "print({'hvac', 'requests', 'tenacity'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.split() == [b"set()"]
 
 
 def test_an_address_in_the_environment_that_is_none_matters_only_to_those_who_ask_vault(
