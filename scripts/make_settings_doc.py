@@ -101,8 +101,8 @@ registered; and what does not go together:
   when these beginnings exclude each other: templates that begin with `{{top}}/`, and a `top` for
   each. Roots of shares that lie in each other are refused in any case;
 - a QC Orthanc that is also a source;
-- a password without a username, a password and a token, halves of a store's credentials, a
-  `vault.auth` without what it needs.
+- a password without a username, a password and a token, halves of a store's credentials, a way to
+  log in to Vault without what it needs.
 
 One Orthanc may be the source of several workspaces. Two workspaces may name one secret: they are
 then one project as far as pseudonyms go, and `locutus config check` says so.

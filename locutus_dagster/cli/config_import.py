@@ -197,7 +197,12 @@ def _show(layer: ReferenceLayer) -> None:
 def _tell_of_file(path: Path, to: Path | None) -> None:
     out.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
     if to is not None:
-        out.print(f"It applies with LOCUTUS_CONFIG={path}", markup=False, soft_wrap=True)
+        out.print(
+            f"It applies with LOCUTUS_CONFIG={path.absolute()}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if os.environ.get("PATH_TO_CONFIG", "").strip():
         err.print(
             "PATH_TO_CONFIG is set, so the reference's file is read as well, beneath the new one. "

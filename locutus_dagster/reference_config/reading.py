@@ -19,8 +19,9 @@ import yaml
 
 from locutus_dagster.reference_config.keys import REFERENCE_KEYS, ReferenceKey, nearest, owner_of
 
-__all__ = ["Config", "Said", "Told", "config_of_mapping", "read_config", "tell"]
+__all__ = ["MASK", "Config", "Said", "Told", "config_of_mapping", "read_config", "tell"]
 
+#: In the place of a secret.
 MASK = "********"
 _MODES = ("single", "continuous")
 _NEVER_TRUTHY = "_use_dev_suffix"

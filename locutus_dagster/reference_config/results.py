@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from locutus_dagster.reference_config.keys import REFERENCE_KEYS
-from locutus_dagster.reference_config.reading import Said, Told
+from locutus_dagster.reference_config.reading import MASK, Said, Told
 
 __all__ = ["Fate", "Result"]
 
@@ -53,6 +53,7 @@ class Result:
     faults: list[str] = field(default_factory=list)
     _became: dict[str, list[str]] = field(default_factory=dict)
     _unused: dict[str, str] = field(default_factory=dict)
+    _entries: list[Fate] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.notes += self.told.notes
@@ -93,6 +94,16 @@ class Result:
         """Say why a key has no effect in this configuration, whether it is set or not."""
         self._unused[name] = why
 
+    def in_vault(self, name: str, value: str, place: str, became: str) -> None:
+        """Say what a key of an entry in Vault became; nothing, where `became` is empty.
+
+        Args:
+            value: is masked here if it is secret.
+        """
+        key = REFERENCE_KEYS[name]
+        shown = MASK if key.secret else value
+        self._entries.append(Fate(name, shown, place, (became,) if became else (), key.why))
+
     def nothing_below(self, root: str, why: str) -> None:
         """Say of every key that becomes something below `root` that it has no effect."""
         for key in REFERENCE_KEYS.values():
@@ -114,10 +125,12 @@ class Result:
 
     @property
     def fates(self) -> list[Fate]:
-        """What became of each key that is set, in the order of the reference's documents."""
-        return [
-            self._fate(self.told.said[name]) for name in REFERENCE_KEYS if name in self.told.said
-        ]
+        """What became of each key that is set, in the order of the reference's documents.
+
+        Keys of entries in Vault come last.
+        """
+        said = self.told.said
+        return [self._fate(said[name]) for name in REFERENCE_KEYS if name in said] + self._entries
 
     def _fate(self, said: Said) -> Fate:
         became = tuple(self._became.get(said.key.name, ()))

@@ -170,7 +170,7 @@ def _targets(result: Result, root: str, vault: Vault) -> list[str]:
         if not told.on(use):
             result.unused(where, f"{use} is not on")
             if use in told.said:
-                result.unused(use, "not delivered to")
+                result.unused(use, "it is off")
             continue
         made.append(kind)
         if not told.text(where):

@@ -27,13 +27,21 @@ __all__ = ["Entry", "VaultReader", "app_config", "open_entry"]
 
 
 class VaultReader(Protocol):
-    """What of Vault is needed: the keys and values of one entry."""
+    """What of Vault is needed: the keys and values of one entry, and where a reference leads."""
 
     def entry(self, path: str, *, namespace: str | None = None) -> dict[str, Any]:
         """The entry at `path`.
 
         Raises:
             VaultError: there is none, or Vault cannot be asked.
+        """
+        ...
+
+    def value(self, reference: str) -> str:
+        """What `vault:` with `reference` behind it leads to.
+
+        Raises:
+            VaultError: nowhere, or Vault cannot be asked.
         """
         ...
 

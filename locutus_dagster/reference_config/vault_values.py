@@ -12,13 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.reference_config.keys import REFERENCE_KEYS
 from locutus_dagster.reference_config.results import Result
 from locutus_dagster.reference_config.vault_layout import Entry, VaultReader, open_entry
 
 __all__ = ["ledger_values", "only_reference", "orthanc_values"]
 
 _DATABASE = {"db_host": "host", "db_name": "name", "user": "user", "password": "password"}
-_ORTHANC = ("orthanc_hostname", "orthanc_portnum", "orthanc_user", "orthanc_password")
+_ADDRESS = {
+    "orthanc_hostname": "url",
+    "orthanc_portnum": "url",
+    "orthanc_user": "username",
+    "orthanc_password": "password",
+}
+_STAGER = tuple(name for name in REFERENCE_KEYS if name.startswith("dicom_stage_DB_"))
 _PORTS = range(1, 65536)
 
 Vault = Callable[[], VaultReader]
@@ -35,7 +42,9 @@ def ledger_values(result: Result, vault: Vault) -> None:
         result.fault(name, f"there is no {', '.join(missing)} at that path")
         return
     for key, field in _DATABASE.items():
-        result.put(name, f"ledger.{field}", entry.references[key], shown="ledger")
+        if reference := _leading(result, vault, name, entry.references[key]):
+            result.put(name, f"ledger.{field}", reference, shown="ledger")
+        result.in_vault(key, "", f"vault:{result.told.text(name)}", f"ledger.{field}")
     use, suffix = "locutus_DB_use_dev_suffix", "locutus_DB_dev_suffix"
     if result.told.on(use):
         result.take(suffix, "ledger.name_suffix")
@@ -54,11 +63,11 @@ def orthanc_values(result: Result, vault: Vault, name: str, root: str) -> None:
         name: the key that holds the path.
         root: our dotted key of the source.
     """
-    entry = _entry(result, vault, name, _ORTHANC)
+    entry = _entry(result, vault, name, tuple(_ADDRESS))
     if entry is None:
         return
     host, port = entry.text("orthanc_hostname"), entry.text("orthanc_portnum")
-    missing = [key for key in _ORTHANC[:2] if not entry.text(key)]
+    missing = [key for key in tuple(_ADDRESS)[:2] if not entry.text(key)]
     if missing:
         result.fault(name, f"there is no {', '.join(missing)} at that path")
         return
@@ -71,10 +80,15 @@ def orthanc_values(result: Result, vault: Vault, name: str, root: str) -> None:
         return
     result.put(name, f"{root}.kind", "orthanc", shown=root)
     result.put(name, f"{root}.url", f"{scheme or 'http'}://{rest}:{port}", shown="")
+    for key, field in [*_ADDRESS.items(), *((key, "") for key in _STAGER)]:
+        if entry.text(key):
+            became = f"{root}.{field}" if field else ""
+            result.in_vault(key, entry.text(key), f"vault:{result.told.text(name)}", became)
     if entry.text("orthanc_user"):
         result.put(name, f"{root}.username", entry.text("orthanc_user"), shown="")
-        if entry.text("orthanc_password"):
-            reference = entry.references["orthanc_password"]
+        if entry.text("orthanc_password") and (
+            reference := _leading(result, vault, name, entry.references["orthanc_password"])
+        ):
             result.put(name, f"{root}.password", reference, shown="")
 
 
@@ -84,7 +98,7 @@ def only_reference(result: Result, vault: Vault, name: str) -> str | None:
     if entry is None:
         return None
     if len(entry.references) == 1:
-        return next(iter(entry.references.values()))
+        return _leading(result, vault, name, next(iter(entry.references.values())))
     result.unused(name, "the entry has several keys")
     result.notes.append(
         f"{result.told.said[name].origin}: the entry has several keys; put the account's whole "
@@ -99,3 +113,13 @@ def _entry(result: Result, vault: Vault, name: str, keys: tuple[str, ...]) -> En
     except LocutusError as error:
         result.fault(name, str(error))
         return None
+
+
+def _leading(result: Result, vault: Vault, name: str, reference: str) -> str | None:
+    """The reference, if it leads to something when it will be resolved."""
+    try:
+        vault().value(reference.removeprefix("vault:"))
+    except LocutusError as error:
+        result.fault(name, str(error))
+        return None
+    return reference

@@ -32,7 +32,6 @@ from locutus_dagster.settings.targets import (
 from locutus_dagster.settings.workspace import (
     QcSettings,
     RunSettings,
-    ScheduleSettings,
     WorkspaceSettings,
 )
 from locutus_dagster.strict_model import SettingsError, parse_size

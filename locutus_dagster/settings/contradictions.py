@@ -232,13 +232,6 @@ def _connections(settings: Settings) -> Iterator[Contradiction]:
                     ),
                     "is the source {other}: what fails QC would be removed from it",
                 )
-    vault = settings.vault
-    needed = {"approle": ("role_id", "secret_id"), "kubernetes": ("role",)}.get(vault.auth, ())
-    for key in needed:
-        if getattr(vault, key) is None:
-            yield Contradiction(
-                (("vault", "auth"),), f"'{vault.auth}' needs 'vault.{key}', which is not given"
-            )
 
 
 def _of_login(key: Path, source: Any) -> Iterator[Contradiction]:

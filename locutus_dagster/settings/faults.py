@@ -65,8 +65,8 @@ class Fault:
 
     def __str__(self) -> str:
         """One line for people."""
-        place = "" if self.origin == DEFAULT else f"{self.origin.place}: "
-        return f"{place}{self.key}: {self.message}" if self.key else place + self.message
+        place = "" if self.origin == DEFAULT else self.origin.place
+        return ": ".join(part for part in (place, self.key, self.message) if part)
 
 
 class FaultySettingsError(SettingsError):
@@ -138,11 +138,11 @@ def _suggestion(path: Path) -> str:
     name = path[-1]
     if kinds := kinds_with(path):
         return f"; it belongs to kind {' and '.join(kinds)}"
-    if like := get_close_matches(name, names_at(path[:-1]), n=1):
-        return f"; did you mean '{like[0]}'?"
     for key in every_key():
         if key.path[-1] == name and not key.kind:
             return f"; it belongs to '{dotted(key.path[:-1]) or 'the top of the file'}'"
+    if like := get_close_matches(name, names_at(path[:-1]), n=1):
+        return f"; did you mean '{like[0]}'?"
     return ""
 
 

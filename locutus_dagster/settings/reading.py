@@ -37,6 +37,7 @@ from locutus_dagster.settings.model import Settings, config_file
 from locutus_dagster.settings.origins import (
     DEFAULT,
     Layer,
+    LayerName,
     Origin,
     Path,
     dotted,
@@ -127,7 +128,7 @@ class _Reader:
         try:
             found = layer()
         except LocutusError as error:
-            self._take_over(error)
+            self._take_over(error, "reference file")
             return []
         if found is None:
             return []
@@ -136,11 +137,11 @@ class _Reader:
         places = {tuple(key.split(".")): place for key, place in found.origins.items()}
         return [Layer("reference file", found.values, places, "config.yaml")]
 
-    def _take_over(self, error: LocutusError) -> None:
+    def _take_over(self, error: LocutusError, layer: LayerName) -> None:
         """The faults that an error lists, one on each line below the first."""
         first, *lines = error.message.splitlines()
         for line in lines or [f"{first} {error.hint}".strip()]:
-            self.faults.append(Fault("", line.strip(), DEFAULT))
+            self.faults.append(Fault("", line.strip(), Origin(layer, "")))
 
     def _switches(self) -> Layer:
         """How a run goes about it, as the environment says under the reference's names."""
@@ -150,7 +151,7 @@ class _Reader:
             decided = run_settings_from(self.switches) if self.switches else {}
             said = {key: decided.get(key, value) for key, value in said.items()}
         except LocutusError as error:
-            self._take_over(error)
+            self._take_over(error, "reference environment")
             return Layer("reference environment")
         places: dict[Path, str] = {}
         for key in said:

@@ -119,8 +119,6 @@ class ReportSettings(Strict):
     forms: Annotated[
         tuple[Literal["csv", "markdown", "html", "xlsx", "json"], ...], BeforeValidator(_words)
     ] = Field(default=("csv", "html"), description="of " + ", ".join(_FORMS))
-    redact: bool = Field(
-        default=True, description="no accession number and no subject in any form"
-    )
+    redact: bool = Field(default=True, description="no accession number and no subject in any form")
     keep: int = Field(default=90, ge=1, description="days after which reports are removed")
     notify: NotifySettings = Field(default_factory=NotifySettings)

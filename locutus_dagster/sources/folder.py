@@ -24,10 +24,10 @@ from locutus_dagster.sources.base import (
     SourceContext,
     SourceError,
     SourceUnavailableError,
-    StudyChangedError,
     StudyIncompleteError,
     StudyOverview,
 )
+from locutus_dagster.sources.folder_archives import Archives, changed, damaged_zip
 from locutus_dagster.sources.folder_contents import IndexedFile
 from locutus_dagster.sources.folder_files import mtime_ns, open_regular
 from locutus_dagster.sources.folder_index import FolderIndex
@@ -40,7 +40,6 @@ _MIB = 1024 * 1024
 _HELD_AT_MOST = 32 * _MIB
 """Files up to this size are held in memory; larger ones flow through in chunks."""
 _CHUNK = _MIB
-_OPEN_AT_MOST = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -121,7 +120,7 @@ class FolderSource:
         files = self._files_now(study)
         if not files:
             self._require_root()
-            raise _changed()
+            raise changed()
         kinds = Counter((file.sop_class, file.modality) for file in files)
         return StudyOverview(
             series=len({file.series_uid for file in files} - {""}),
@@ -153,7 +152,7 @@ class FolderSource:
                 f"{missing} instances of the study that a DICOMDIR lists are not in the folder.",
                 "Copy the medium again; or take its DICOMDIR away if they are left out on purpose.",
             )
-        with _Archives(self) as archives:
+        with Archives(self._opened) as archives:
             for file in files:
                 self._write(file, sink, archives)
         self._unchanged_files(study)
@@ -219,7 +218,7 @@ class FolderSource:
         files = self._files_now(study)
         if _fingerprint(files) != study.fingerprint:
             self._require_root()
-            raise _changed()
+            raise changed()
         looked_at: set[bytes] = set()
         for file in files:
             if file.on_disk in looked_at:
@@ -230,10 +229,10 @@ class FolderSource:
             except OSError as error:
                 raise self._translated(error) from None
             if (now.st_size, mtime_ns(now)) != (file.size_on_disk, file.mtime_ns):
-                raise _changed()
+                raise changed()
         return files
 
-    def _write(self, file: IndexedFile, sink: InstanceSink, archives: _Archives) -> None:
+    def _write(self, file: IndexedFile, sink: InstanceSink, archives: Archives) -> None:
         if file.zip_size:
             chunks = self._member_chunks(archives.of(file), file)
             sink.add(chunks if file.size > _HELD_AT_MOST else b"".join(chunks))
@@ -256,7 +255,7 @@ class FolderSource:
         except UnreadableZipError:
             failed = True
         if failed:
-            raise _damaged_zip()
+            raise damaged_zip()
 
     def _chunks(self, reader: BufferedReader, file: IndexedFile) -> Iterator[bytes]:
         """The file's bytes; ends normally only if they are those that the index knows."""
@@ -268,7 +267,7 @@ class FolderSource:
                 yield chunk
             now = os.fstat(reader.fileno())
             if (arrived, now.st_size, mtime_ns(now)) != (file.size, file.size, file.mtime_ns):
-                failure = _changed()
+                failure = changed()
         except OSError as error:
             failure = self._translated(error)
         if failure is not None:
@@ -278,7 +277,7 @@ class FolderSource:
         """Our own error for one of the system's, whose text quotes a path."""
         self._require_root()
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return _changed()
+            return changed()
         return StudyIncompleteError(
             f"A file of the study cannot be read ({type(error).__name__}, errno {error.errno}).",
             "Check the permissions of the study's files and the health of the disk or share.",
@@ -293,41 +292,6 @@ class FolderSource:
 
     def _full(self, file: IndexedFile) -> bytes:
         return os.path.join(os.fsencode(self._root), file.on_disk)  # noqa: PTH118 - bytes
-
-
-class _Archives:
-    """The zip files of one study, each opened once; at most a few at a time."""
-
-    def __init__(self, source: FolderSource) -> None:
-        self._source = source
-        self._open: dict[bytes, ZipArchive] = {}
-
-    def __enter__(self) -> _Archives:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
-
-    def of(self, file: IndexedFile) -> ZipArchive:
-        """The zip file that a member is in, if it is the one that the index knows."""
-        if file.on_disk not in self._open:
-            if len(self._open) >= _OPEN_AT_MOST:
-                self._open.pop(next(iter(self._open))).close()
-            self._open[file.on_disk] = self._opened(file)
-        return self._open[file.on_disk]
-
-    def _opened(self, file: IndexedFile) -> ZipArchive:
-        reader = self._source._opened(file)
-        now = os.fstat(reader.fileno())
-        if (now.st_size, mtime_ns(now)) != (file.zip_size, file.mtime_ns):
-            reader.close()
-            raise _changed()
-        try:
-            return ZipArchive(reader)
-        except UnreadableZipError:
-            pass
-        raise _damaged_zip()
 
 
 def _fingerprint(files: Sequence[IndexedFile]) -> str:
@@ -354,17 +318,3 @@ def _fingerprint(files: Sequence[IndexedFile]) -> str:
 def _newest(files: Sequence[IndexedFile]) -> datetime:
     """The newest modification time."""
     return _EPOCH + timedelta(microseconds=max(file.mtime_ns for file in files) // 1000)
-
-
-def _changed() -> StudyChangedError:
-    return StudyChangedError(
-        "The study changed in the source folder since it was found.",
-        "Run this accession again once the study is complete there.",
-    )
-
-
-def _damaged_zip() -> StudyIncompleteError:
-    return StudyIncompleteError(
-        "A file of the study cannot be read, because the zip file that it is in is damaged.",
-        "Replace the zip file by a whole one, or take the damaged one away.",
-    )

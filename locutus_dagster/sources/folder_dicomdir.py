@@ -10,7 +10,7 @@ gives: a copy of a medium often has other letters, version numbers or folders th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from locutus_dagster.sources.accession import unpadded
 from locutus_dagster.sources.folder_headers import silent_pydicom
@@ -29,7 +29,7 @@ _LOWER = "OffsetOfReferencedLowerLevelDirectoryEntity"
 _INACTIVE = 0
 
 
-def read_listing(file: IO[bytes]) -> Listing | None:
+def read_listing(file: BinaryIO) -> Listing | None:
     """The instances that a DICOMDIR lists; None if it cannot be read to its end."""
     import pydicom
 
@@ -38,28 +38,34 @@ def read_listing(file: IO[bytes]) -> Listing | None:
             file.seek(0)
             dicomdir = pydicom.dcmread(file)
             records = list(dicomdir.DirectoryRecordSequence)
-            listed = frozenset(_by_offsets(dicomdir, records))
+            at = {int(getattr(one, "seq_item_tell", 0) or 0): one for one in records}
+            first = int(dicomdir.get(_FIRST) or 0)
             # Copying a DICOMDIR element by element moves its records, but not their offsets.
-            return listed or frozenset(_in_order(records))
+            return _by_offsets(first, at) if first in at else frozenset(_in_order(records))
         except Exception:  # noqa: BLE001 - a damaged file may make the parser raise anything
             return None
 
 
-def _by_offsets(dicomdir: Dataset, records: list[Dataset]) -> Iterator[tuple[str, str]]:
-    """Follow the records from parent to child, as the standard means it."""
-    at = {int(getattr(record, "seq_item_tell", 0) or 0): record for record in records}
-    pending = [(int(dicomdir.get(_FIRST) or 0), "")]
+def _by_offsets(first: int, at: dict[int, Dataset]) -> Listing | None:
+    """Follow the records from parent to child; None if one leads to where none is."""
+    listed: set[tuple[str, str]] = set()
+    met: set[int] = set()
+    pending = [(first, "")]
     while pending:
         offset, study_uid = pending.pop()
-        record = at.pop(offset, None)  # each is met once, whatever the offsets say
-        if record is None:
+        if offset == 0 or offset in met:
             continue
+        if offset not in at:
+            return None
+        met.add(offset)
+        record = at[offset]
         pending.append((int(record.get(_NEXT) or 0), study_uid))
         if record.get("RecordInUseFlag") == _INACTIVE:
             continue
         study_uid = _study_of(record) or study_uid
-        yield from _instance_of(record, study_uid)
+        listed.update(_instance_of(record, study_uid))
         pending.append((int(record.get(_LOWER) or 0), study_uid))
+    return frozenset(listed)
 
 
 def _in_order(records: list[Dataset]) -> Iterator[tuple[str, str]]:

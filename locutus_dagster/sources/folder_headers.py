@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from locutus_dagster.sources.accession import unpadded
 
@@ -90,7 +90,7 @@ class Header:
     patient_id: bytes = field(default=b"", repr=False)
 
 
-def read_header(file: IO[bytes]) -> Header:
+def read_header(file: BinaryIO) -> Header:
     """Read what a file says, as far as it can be read.
 
     Reading stops behind the Series Instance UID, so that a file cut in its pixel data, or anywhere
@@ -116,7 +116,7 @@ def read_header(file: IO[bytes]) -> Header:
     return header
 
 
-def _parse(file: IO[bytes], whole: bool) -> FileDataset:
+def _parse(file: BinaryIO, whole: bool) -> FileDataset:
     import pydicom
     from pydicom.filereader import read_partial
 

@@ -5,9 +5,9 @@ not: the SQLite file that remembers (`folder_database.py`), asking it (`folder_c
 handing studies out (`folder.py`).
 
 A header is read once. A file is known by its relative path, size and modification time; as long as
-those are the same, its row is, and so are the rows of a zip file's members. Several worker processes may open one index at the same time: one
-walks at a time, behind a file lock, and whoever waited for a walk that began after its own question
-takes that walk's result.
+those are the same, its row is, and so are the rows of a zip file's members. Several worker
+processes may open one index at the same time: one walks at a time, behind a file lock, and whoever
+waited for a walk that began after its own question takes that walk's result.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class FolderIndex:
             parent = os.path.dirname(directory)  # noqa: PTH120 - bytes
             self._put(db, directory, parent, 0, 0, Header(UNREADABLE))
             return self._known_below(db, directory)
-        db.execute("DELETE FROM files WHERE path = ?", (directory,))
+        self._forget(db, directory)  # what it was before: a zip file, or a directory hidden from us
         db.execute("REPLACE INTO directories VALUES (?, ?)", (directory, modified))
         self._forget(db, *known)
         return below
@@ -169,8 +169,7 @@ class FolderIndex:
         same = row is not None and row[1:3] == (now.st_size, mtime_ns(now))
         if row is not None and same and row[3] != UNREADABLE:
             return
-        kept = same and is_zip_name(path)  # what is known of a zip file that cannot be opened
-        if row is not None and not kept and (row[3] == DICOMDIR or is_zip_name(path)):
+        if row is not None and (row[3] == DICOMDIR or (is_zip_name(path) and not same)):
             self._forget(db, path)
         header, listing = self._read(db, path, now)
         self._put(db, path, directory, now.st_size, mtime_ns(now), header)
@@ -199,7 +198,12 @@ class FolderIndex:
     def _index_members(
         self, db: sqlite3.Connection, path: bytes, now: os.stat_result, archive: ZipArchive
     ) -> None:
-        """Index what is in a zip file, all of it in one transaction with the row of the file."""
+        """Index what is in a zip file, all of it in one transaction with the row of the file.
+
+        What is known of a zip file that can no longer be opened stays known until it changes, so
+        that its studies fail and do not vanish.
+        """
+        self._forget(db, path)
         for member in archive.members():
             header, listing = archive.header(member)
             inside = member.path_in(path)

@@ -247,7 +247,10 @@ class S3Target:
         key = self._key(uri)
         abort_unfinished(self._bucket, key)
         doomed = [version] if version else list(self._versions(key))
-        found = [(one, self._look(key, one)) for one in doomed]
+        # A version without a number that lies alone is what lies there; not every store can be
+        # asked for it by that name.
+        alone = doomed == ["null"]
+        found = [(one, self._look(key, "" if alone else one)) for one in doomed]
         if any(one is not None and not one.sha256 for _, one in found):
             raise self._not_ours(key)
         for one, _ in found:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -109,6 +110,12 @@ def client_for(settings: S3TargetSettings, secrets: Secrets) -> Any:
     return _built(settings, client_values(settings, secrets))
 
 
+@cache
+def _models() -> Any:
+    """botocore's descriptions of services: reading them takes longer than all else in a client."""
+    return library("botocore.loaders").create_loader()
+
+
 def _built(settings: S3TargetSettings, values: dict[str, Any]) -> Any:
     boto3, exceptions = library("boto3"), library("botocore.exceptions")
     values = dict(values)
@@ -124,7 +131,11 @@ def _built(settings: S3TargetSettings, values: dict[str, Any]) -> Any:
         response_checksum_validation="when_required",
     )
     try:
-        session = boto3.session.Session(profile_name=values.pop("profile_name"))
+        core = library("botocore.session").get_session()
+        core.register_component("data_loader", _models())
+        session = boto3.session.Session(
+            botocore_session=core, profile_name=values.pop("profile_name")
+        )
         return session.client("s3", config=config, **values)
     except (exceptions.BotoCoreError, ValueError) as error:
         raise TargetError(

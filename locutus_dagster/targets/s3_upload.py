@@ -127,7 +127,7 @@ def upload(
     """
     if len(of.parts) == 1:
         body = _Section(file, 0, of.size, threading.Event())
-        checksum = {f"Checksum{of.algorithm}": of.whole}
+        checksum = {"ChecksumAlgorithm": of.algorithm, f"Checksum{of.algorithm}": of.whole}
         answer = _sent(
             body,
             lambda: bucket.ask("put_object", Key=key, Body=body, **checksum, **about, **condition),
@@ -223,6 +223,7 @@ def _send_parts(
                 UploadId=upload_id,
                 PartNumber=number,
                 Body=body,
+                ChecksumAlgorithm=of.algorithm,
                 **checksum,
             ),
         )

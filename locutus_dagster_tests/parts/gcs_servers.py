@@ -265,6 +265,8 @@ def _refusal(status: int, reason: str, message: str = "it quotes research-delive
 class _Handler(BaseHTTPRequestHandler):
     store: StubGcs
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body go out together, else the body waits for a delayed ACK
+    disable_nagle_algorithm = True
 
     def log_message(self, *args: object) -> None:
         """Quiet."""

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,6 +43,7 @@ ADMIN = ("adminkey", "an-admin-secret")
 READER = ("readerkey", "a-reader-secret")
 
 
+@lru_cache(maxsize=16)
 def s3_client(url: str, user: tuple[str, str] = ADMIN) -> Any:
     """A client of the tests' own, which never asks twice."""
     return boto3.client(

@@ -36,7 +36,7 @@ from locutus_dagster.pipeline.batch import Batch
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import Finished, Outcome
 from locutus_dagster.pipeline.parts import Parts, build_parts
-from locutus_dagster.settings import Settings, WorkspaceSettings
+from locutus_dagster.settings import Settings, ShareTargetSettings, WorkspaceSettings
 from locutus_dagster.sources.base import (
     FetchReceipt,
     FoundStudy,
@@ -166,10 +166,12 @@ def parts(settings: Settings, workspace: str) -> Parts:
     made = build_parts(settings, workspace)
     own = settings.workspace(workspace)
     made.source = SmallSource(Path(str(own.source.path)))  # type: ignore[union-attr]
-    made.targets = {
-        name: NotingShare(told.path, name=name)  # type: ignore[union-attr]
+    shares = {
+        name: NotingShare(told.path, name=name)
         for name, told in own.targets.items()
+        if isinstance(told, ShareTargetSettings)
     }
+    made.targets = {**made.targets, **shares}
     made.checkpoint = _KillAt()
     return made
 
@@ -203,13 +205,19 @@ class SmallWorld:
 
     def with_targets(self, **required: bool) -> SmallWorld:
         """The same with these targets, each a folder of its name; whether each is required."""
-        own = self.settings.workspace("default").model_dump()
-        own["targets"] = {
-            name: {"kind": "share", "path": str(self.root / name), "required": must}
-            for name, must in required.items()
-        }
         for name in required:
             (self.root / name).mkdir(exist_ok=True)
+        return self.delivering_to(
+            {
+                name: {"kind": "share", "path": str(self.root / name), "required": must}
+                for name, must in required.items()
+            }
+        )
+
+    def delivering_to(self, targets: dict[str, dict[str, object]]) -> SmallWorld:
+        """The same with these targets, as settings have them."""
+        own = self.settings.workspace("default").model_dump()
+        own["targets"] = targets
         workspaces = {"default": WorkspaceSettings.model_validate(own)}
         changed = self.settings.model_copy(update={"workspaces": workspaces})
         return replace(self, settings=changed)

@@ -71,6 +71,15 @@ class FakeVault:
         except KeyError:
             raise VaultMissingError(f"There is no entry {path}.") from None
 
+    def value(self, reference: str) -> str:
+        place, _, key = reference.partition("#")
+        namespace, _, path = place.rpartition(":/")
+        content = self.entry(path, namespace=namespace or None)
+        outer, dot, inner = key.partition(".")
+        if dot and key not in content:
+            content, key = yaml.safe_load(str(content[outer])), inner
+        return str(content[key])
+
 
 def write(folder: Path, content: Mapping[str, Any] | str) -> Path:
     """Write a `config.yaml`; a mapping as it is, without sorting."""

@@ -302,6 +302,10 @@ def test_a_variable_has_its_effect(effect: Effect, tmp_path: Path) -> None:
 def test_a_key_in_vault_has_its_effect(effect: Effect, tmp_path: Path) -> None:
     found = read(tmp_path, {**BASE, **effect.beside})
     assert at(settings_of(found), effect.dotted) == effect.expected
+    (fate,) = (fate for fate in found.fates if fate.name == effect.name)
+    assert fate.became == (effect.dotted,)
+    assert fate.place == f"vault:{DATABASE if effect.beside else STAGE}"
+    assert (fate.value == "********") is REFERENCE_KEYS[effect.name].secret
 
 
 @pytest.mark.parametrize("name", WITHOUT)
@@ -321,7 +325,9 @@ def test_a_key_without_an_equivalent_changes_nothing_and_says_why(
     assert len(key.why) > 20
 
 
-def test_the_stagers_database_is_not_asked_for(tmp_path: Path) -> None:
-    assert "trig_dicom_staging" not in str(read(tmp_path, BASE).values)
-    for name in ("dicom_stage_DB_vault_path", "dicom_stage_DB_use_dev_suffix"):
-        assert not REFERENCE_KEYS[name].becomes
+@pytest.mark.parametrize("name", [name for name in ENTRIES.split() if "stage_DB" in name])
+def test_of_the_stagers_database_nothing_is_left(name: str, tmp_path: Path) -> None:
+    found = read(tmp_path, BASE)
+    (fate,) = (fate for fate in found.fates if fate.name == name)
+    assert (fate.became, fate.why) == ((), REFERENCE_KEYS[name].why)
+    assert "trig_dicom_staging" not in str(found.values)

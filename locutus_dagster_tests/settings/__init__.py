@@ -1,0 +1,1 @@
+"""Tests of `locutus_dagster.settings`."""
