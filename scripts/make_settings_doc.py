@@ -94,7 +94,8 @@ registered; and what does not go together:
 
 - a share that overlaps a folder that is a source, the scratch space or the private folder; a source
   that overlaps the scratch space; a private folder in the scratch space;
-- a ledger's file or a secret's file in a share;
+- a ledger's file, a secret's file, a table of subjects, or a folder of reports that name accessions,
+  in a share;
 - two targets, of one workspace or two, whose deliveries could come to lie among each other. Where
   they can lie is told by the share's root or the bucket, and by what the key template begins with
   before its first placeholder, `{{top}}` filled in. Two workspaces may share a root or a bucket

@@ -22,6 +22,7 @@ from locutus_dagster.defs.partitions import register_partitions
 from locutus_dagster.defs.pause import report_pause
 from locutus_dagster.defs.plans import plan, withdraw_plan
 from locutus_dagster.defs.resources import EngineResource
+from locutus_dagster.defs.run_settings import tell_settings
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.manifests import load_manifest
@@ -72,6 +73,7 @@ class ChainStep:
         """Process what is asked for; events as they happen, a `Failure` at the end if need be."""
         batch = self.engine.batch(self.workspace, self.context.run.run_id)
         batch.options = config.options(batch.settings)
+        tell_settings(self.context.instance, self.context.run, batch.settings, self.workspace)
         said = "dry_run" in config.given()
         self.dry = config.dry_run if said else batch.settings.run.dry_run
         partition_keys = self._partition_keys(config, batch.options)

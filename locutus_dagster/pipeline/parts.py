@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 from locutus_dagster.deid import Policy, Pseudonyms
 from locutus_dagster.deid.identities.keys import KeyRing
+from locutus_dagster.errors import LocutusError
 from locutus_dagster.interim import InterimStore
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.pipeline.claiming import Claimant
@@ -32,11 +33,16 @@ __all__ = [
     "DEFAULT_FACTORY",
     "Parts",
     "PartsFactory",
+    "ReviewMissingError",
     "build_parts",
     "build_source",
     "build_targets",
     "factory_named",
 ]
+
+
+class ReviewMissingError(LocutusError):
+    """A workspace asks for a person's review before anything is delivered."""
 
 
 def _carry_on(_place: str) -> None:
@@ -125,10 +131,18 @@ def build_parts(settings: Settings, workspace: str, *, look_only: bool = False) 
             for the parts, and the ledger refuses changes. `check` would write, so it is not called.
 
     Raises:
-        LocutusError: the workspace is unknown, its policy has problems, the ledger cannot be
-            opened, or the workspace's secret is gone.
+        LocutusError: the workspace is unknown or asks for a review, its policy has problems, the
+            ledger cannot be opened, or the workspace's secret is gone.
     """
     own = settings.workspace(workspace)
+    if own.qc.enabled:
+        # Delivering what nobody has looked at would be worse than delivering nothing.
+        raise ReviewMissingError(
+            f"Workspace '{workspace}' asks for manual QC (qc.enabled), which this version of "
+            "Locutus does not have.",
+            "Nothing is processed without it. Set qc.enabled to false where a project can do "
+            "without a person's review.",
+        )
     policy = workspace_policy(settings, workspace)
     opened = Ledger.open_existing if look_only else Ledger.open
     ledger = opened(settings.ledger_address)

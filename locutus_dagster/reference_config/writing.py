@@ -6,7 +6,6 @@ values are (`translating.py`), and where the file lies (`cli/config_import.py`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -64,7 +63,7 @@ def _lines(
 def _scalar(value: Any) -> str:
     """A plain value as YAML reads it back."""
     if isinstance(value, bool | int | float):
-        return json.dumps(value)
+        return str(yaml.safe_dump(value)).splitlines()[0]
     text = str(value)
     if text.isascii() and text.replace("_", "").isalnum() and _reads_back(text):
         return text

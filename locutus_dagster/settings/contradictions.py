@@ -148,7 +148,7 @@ def _folders(settings: Settings, place: Callable[[FilePath], FilePath]) -> Itera
 def _identifying_files(
     settings: Settings, place: Callable[[FilePath], FilePath]
 ) -> Iterator[tuple[Path, FilePath]]:
-    """The ledger's file, and those that secrets are kept in."""
+    """The ledger's file, those that secrets are kept in, and those that name patients."""
     if database := _SQLITE.match(settings.ledger_url or ""):
         yield ("ledger_url",), place(FilePath(database[1]))
     for name, workspace in settings.workspaces.items():
@@ -158,6 +158,10 @@ def _identifying_files(
             ((*key, "source", "password"), getattr(workspace.source, "password", None)),
             ((*key, "source", "token"), getattr(workspace.source, "token", None)),
         ]
+        if workspace.watch is not None and workspace.watch.subjects is not None:
+            yield (*key, "watch", "subjects"), place(workspace.watch.subjects)
+        if workspace.reports.folder is not None and not workspace.reports.redact:
+            yield (*key, "reports", "folder"), place(workspace.reports.folder)
         for path, reference in said:
             if isinstance(reference, str) and reference.startswith("file:"):
                 yield path, place(FilePath(reference.removeprefix("file:")))

@@ -80,9 +80,12 @@ def _mend(schema: dict[str, Any], fields: dict[str, FieldInfo]) -> None:
         if name == "key_template":
             said["examples"] = sorted(KEY_TEMPLATES)
         # Groups may be left empty, as when all below them is a comment.
-        if "$ref" in said and not field.is_required():
-            reference = said.pop("$ref")
-            said["anyOf"] = [{"$ref": reference}, {"type": "null"}]
+        if field.is_required():
+            continue
+        if "$ref" in said:
+            said["anyOf"] = [{"$ref": said.pop("$ref")}, {"type": "null"}]
+        elif said.get("type") == "object":
+            said["type"] = ["object", "null"]
 
 
 def _name_the_kind(schema: dict[str, Any], model: Any) -> None:

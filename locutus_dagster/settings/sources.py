@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from locutus_dagster.strict_model import Secret, Size, Strict
 
@@ -56,12 +56,6 @@ class OrthancSourceSettings(Strict):
         min_length=1,
         description="only studies whose accession number was issued by this entity (0008,0051)",
     )
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> OrthancSourceSettings:
-        if self.token is not None and (self.username is not None or self.password is not None):
-            raise ValueError("`token` stands instead of `username` and `password`; keep one")
-        return self
 
 
 class DicomWebSourceSettings(Strict):

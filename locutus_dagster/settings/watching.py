@@ -89,11 +89,13 @@ class NotifySettings(Strict):
     """Who is told that a report is there; only counts are sent."""
 
     webhook: Secret | None = Field(default=None, description="URL that gets a POST of JSON")
-    smtp_host: str | None = None
-    smtp_port: int = 25
-    smtp_user: str | None = None
-    smtp_password: Secret | None = None
-    smtp_tls: Literal["none", "starttls", "tls"] = "none"
+    smtp_host: str | None = Field(default=None, description="the server that takes mail")
+    smtp_port: int = Field(default=25, description="of that server")
+    smtp_user: str | None = Field(default=None, description="who logs in there; by default nobody")
+    smtp_password: Secret | None = Field(default=None, description="a reference, as a rule")
+    smtp_tls: Literal["none", "starttls", "tls"] = Field(
+        default="none", description="how mail is encrypted on its way to the server"
+    )
     sender: str | None = Field(default=None, description="address that mail comes from")
     recipients: tuple[str, ...] = Field(default=(), description="addresses that mail goes to")
 
@@ -121,4 +123,6 @@ class ReportSettings(Strict):
     ] = Field(default=("csv", "html"), description="of " + ", ".join(_FORMS))
     redact: bool = Field(default=True, description="no accession number and no subject in any form")
     keep: int = Field(default=90, ge=1, description="days after which reports are removed")
-    notify: NotifySettings = Field(default_factory=NotifySettings)
+    notify: NotifySettings = Field(
+        default_factory=NotifySettings, description="who is told that a report is there"
+    )

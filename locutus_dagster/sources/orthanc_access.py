@@ -32,16 +32,16 @@ class Access:
     Args:
         username: for basic authentication; None for none.
         password: see `username`.
-        token: a bearer token, instead of both.
+        token: a bearer token, instead of a password.
 
     Raises:
-        SourceError: a token and a user's name are given.
+        SourceError: a token and a password are given.
     """
 
     def __init__(self, *, username: str | None, password: Given, token: Given) -> None:
-        if token is not None and (username is not None or password is not None):
+        if token is not None and password is not None:
             raise SourceError(
-                "The Orthanc source has a token and a username or password.",
+                "The Orthanc source has a token and a password.",
                 "Keep one of them: `token`, or `username` and `password`.",
             )
         self.username = username

@@ -138,13 +138,17 @@ class Wire:
                 if said is not None:
                     headers["Authorization"] = said
                 connection, response = self._sent(method, path, body, headers)
+                in_order = False
                 try:
                     refused = response.status in _REFUSED
-                    if last_try or not refused or not self.access.renew(said):
+                    final = last_try or not refused or not self.access.renew(said)
+                    if final:
                         yield Answer(self, response)
-                        return
+                    in_order = True
                 finally:
-                    self._put_back(connection, response)
+                    self._put_back(connection, response, in_order)
+                if final:
+                    return
 
     def close(self) -> None:
         """Close the connections; the next request opens one again."""
@@ -238,10 +242,13 @@ class Wire:
         return http.client.HTTPResponse(watched, *args, **kwargs)
 
     def _put_back(
-        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
+        self,
+        connection: http.client.HTTPConnection,
+        response: http.client.HTTPResponse,
+        in_order: bool,
     ) -> None:
-        """Keep the connection if the answer has been read to its end."""
-        if not response.isclosed() and (response.length or _BUFFER + 1) <= _WORTH_READING:
+        """Keep the connection if the answer has been read to its end, or soon can be."""
+        if in_order and 0 < (response.length or 0) <= _WORTH_READING:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 response.read()
         if response.isclosed() and connection.sock is not None:

@@ -1,7 +1,7 @@
 """A bucket of Amazon S3, or of a store that speaks its protocol, as a target.
 
 What belongs here: what may be put over what, what counts as confirmed, and removing every version.
-What does not: how requests are made (`s3_client.py`) and files are sent (`s3_upload.py`).
+What does not: looking (`s3_objects.py`), sending (`s3_upload.py`) and asking (`s3_client.py`).
 
 An object is Locutus' own if it carries `locutus-sha256` in its metadata. Nothing else is ever
 replaced or removed.
@@ -11,24 +11,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 from urllib.parse import quote, unquote_to_bytes
 
 from locutus_dagster.settings import S3TargetSettings
 from locutus_dagster.targets.base import Receipt, TargetContext, TargetError, Withdrawal
-from locutus_dagster.targets.s3_answers import RefusedError, stated_checksum
+from locutus_dagster.targets.s3_answers import RefusedError
 from locutus_dagster.targets.s3_client import Bucket, library
+from locutus_dagster.targets.s3_objects import METADATA, Standing, look, remove, standing, versions
 from locutus_dagster.targets.s3_reading import ObjectStream
 from locutus_dagster.targets.s3_upload import Survey, abort_unfinished, survey, upload
 
-__all__ = ["METADATA", "PROBE", "S3Target", "open_s3"]
+__all__ = ["PROBE", "S3Target", "open_s3"]
 
-#: The metadata that says whose an object is, and what it must be: its SHA-256 in hex.
-METADATA = "locutus-sha256"
 #: What `check` begins to upload, and never finishes.
 PROBE = ".locutus-probe"
 _CONTENT_TYPE = "application/zip"
@@ -47,18 +44,6 @@ def open_s3(settings: S3TargetSettings, context: TargetContext) -> S3Target:
     if settings.checksum == "CRC64NVME":
         library("awscrt.checksums")
     return S3Target(settings, Bucket(settings, context.secrets), name=context.name)
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """An object as a HEAD describes it. `sha256` is the metadata's; empty if it is not ours."""
-
-    size: int
-    etag: str
-    sha256: str
-    checksum: str
-    version: str
-    encryption: str
 
 
 class S3Target:
@@ -123,16 +108,16 @@ class S3Target:
                     "again: it is made anew.",
                 )
             for left in reversed(range(_TRIES)):
-                standing = self._standing(key)
-                if standing is not None and self._is(standing, of):
-                    return self._receipt(key, standing)
-                version = self._upload(key, file, of, standing, last=not left)
+                over = standing(self._bucket, key)
+                if over is not None and self._is(over, of):
+                    return self._receipt(key, over)
+                version = self._upload(key, file, of, over, last=not left)
                 if version is not None:
                     return self._confirmed(key, of, version)
         raise AssertionError("the last try returns or raises")
 
     def _upload(
-        self, key: str, file: BinaryIO, of: Survey, over: _Standing | None, *, last: bool
+        self, key: str, file: BinaryIO, of: Survey, over: Standing | None, *, last: bool
     ) -> str | None:
         """Send the file in the place of `over`; None if what lies there is not `over` any more,
         and it is worth looking again.
@@ -161,7 +146,7 @@ class S3Target:
                 raise
             # Our own request may have been carried out and its answer lost: then the one that
             # botocore sent after it met our own object, or an upload that is no more.
-            now = self._standing(key)
+            now = standing(self._bucket, key)
             if now is not None and self._is(now, of):
                 return now.version
             if last or now is not None or error.code == "NoSuchUpload":
@@ -170,7 +155,7 @@ class S3Target:
 
     def _confirmed(self, key: str, of: Survey, version: str) -> Receipt:
         """See that what was sent is what lies there."""
-        found = self._standing(key)
+        found = standing(self._bucket, key)
         if found is None:
             raise TargetError(
                 f"The store at {self._bucket.host} took a delivery and does not have it.",
@@ -185,10 +170,10 @@ class S3Target:
         if fault is None:
             return self._receipt(key, found)
         with suppress(TargetError):
-            self._remove(key, version or "null")
+            remove(self._bucket, key, version or "null")
         raise fault
 
-    def _fault(self, key: str, found: _Standing, of: Survey) -> TargetError | None:
+    def _fault(self, key: str, found: Standing, of: Survey) -> TargetError | None:
         """What is wrong with an object that was just put there."""
         host, wanted = self._bucket.host, self._settings.encryption
         if not found.sha256:
@@ -202,8 +187,8 @@ class S3Target:
                 "Set up encryption there, or set encryption: null if it may lie there as it is.",
             )
         same = found.size == of.size
-        if found.checksum.startswith(f"{of.algorithm.lower()}"):
-            same = same and self._states(found.checksum, of)
+        if found.checksum.startswith(of.algorithm.lower()):
+            same = same and found.checksum in of.checksums
         else:  # the store confirms nothing, so that only reading shows it
             same = same and self._read_back(key, found) == of.sha256
         if same:
@@ -213,11 +198,7 @@ class S3Target:
             "Check its health before running again; nothing was delivered.",
         )
 
-    @staticmethod
-    def _states(checksum: str, of: Survey) -> bool:
-        return checksum in of.checksums
-
-    def _read_back(self, key: str, found: _Standing) -> str:
+    def _read_back(self, key: str, found: Standing) -> str:
         hasher = hashlib.sha256()
         with self._stream(key, found) as stream:
             while chunk := stream.read(_CHUNK):
@@ -225,37 +206,37 @@ class S3Target:
         return hasher.hexdigest()
 
     @staticmethod
-    def _is(standing: _Standing, of: Survey) -> bool:
+    def _is(found: Standing, of: Survey) -> bool:
         """Whether it is a delivery of this very file."""
-        same = standing.sha256 == of.sha256 and standing.size == of.size
-        return same and not of.contradicts(standing.checksum)
+        same = found.sha256 == of.sha256 and found.size == of.size
+        return same and not of.contradicts(found.checksum)
 
-    def _receipt(self, key: str, standing: _Standing) -> Receipt:
-        return Receipt(
-            self.uri(key), standing.sha256, standing.size, standing.checksum, standing.version
-        )
+    def _receipt(self, key: str, found: Standing) -> Receipt:
+        return Receipt(self.uri(key), found.sha256, found.size, found.checksum, found.version)
 
     # -- what was delivered ----------------------------------------------------------------
 
     def holds(self, uri: str, *, size: int, version: str = "") -> bool:
         """Whether an object of that size, and that version, lies there."""
-        found = self._look(self._key(uri), version)
+        found = look(self._bucket, self._key(uri), version)
         return found is not None and found.size == size
 
     def withdraw(self, uri: str, *, version: str = "") -> Withdrawal:
         """Remove the object in all its versions, with their markers; or one version alone."""
         key = self._key(uri)
         abort_unfinished(self._bucket, key)
-        doomed = [version] if version else list(self._versions(key))
+        doomed = [version] if version else list(versions(self._bucket, key))
         # A version without a number that lies alone is what lies there; not every store can be
         # asked for it by that name.
         alone = doomed == ["null"]
-        found = [(one, self._look(key, "" if alone else one)) for one in doomed]
+        found = [(one, look(self._bucket, key, "" if alone else one)) for one in doomed]
         if any(one is not None and not one.sha256 for _, one in found):
             raise self._not_ours(key)
         for one, _ in found:
-            self._remove(key, one)
-        left = self._look(key, version) if version else next(self._versions(key), None)
+            remove(self._bucket, key, one)
+        left = (
+            look(self._bucket, key, version) if version else next(versions(self._bucket, key), None)
+        )
         if left is not None:
             raise TargetError(
                 f"A delivery is still in the bucket {self._bucket.name} after it was removed.",
@@ -267,7 +248,7 @@ class S3Target:
     def open(self, uri: str) -> BinaryIO:
         """Open a delivery for reading, from any place in it."""
         key = self._key(uri)
-        found = self._look(key)
+        found = look(self._bucket, key)
         if found is None:
             raise TargetError(
                 f"The delivery is not in the bucket {self._bucket.name}.",
@@ -275,7 +256,7 @@ class S3Target:
             )
         return self._stream(key, found)
 
-    def _stream(self, key: str, found: _Standing) -> BinaryIO:
+    def _stream(self, key: str, found: Standing) -> BinaryIO:
         raw = ObjectStream(
             self._bucket,
             key,
@@ -284,68 +265,6 @@ class S3Target:
             attempts=self._settings.attempts,
         )
         return cast(BinaryIO, io.BufferedReader(raw, _CHUNK))
-
-    def _versions(self, key: str) -> Iterator[str]:
-        """The versions of a key, markers of deletions too; `null` where versions are not kept."""
-        markers: dict[str, Any] = {}
-        while True:
-            try:
-                page = self._bucket.ask("list_object_versions", Prefix=key, **markers)
-            except RefusedError as error:
-                if not error.is_unknown_operation:
-                    raise
-                if self._look(key) is not None:
-                    yield "null"
-                return
-            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                if one["Key"] == key:
-                    yield str(one.get("VersionId") or "null")
-            # Keys come in their order, and this one is the first of those that begin with it.
-            if not page.get("IsTruncated") or page.get("NextKeyMarker") != key:
-                return
-            markers = {"KeyMarker": key, "VersionIdMarker": page["NextVersionIdMarker"]}
-
-    def _remove(self, key: str, version: str) -> None:
-        # `null` is the version that has no number: without it, a bucket that keeps versions would
-        # only put a marker over them.
-        try:
-            self._bucket.ask("delete_object", Key=key, VersionId=version)
-        except RefusedError as error:
-            if not error.is_absent:
-                raise
-
-    def _look(self, key: str, version: str = "") -> _Standing | None:
-        """What lies there; None when nothing does, and it is not the bucket that is gone."""
-        found = self._standing(key, version)
-        if found is None:
-            self._bucket.ask("head_bucket")
-        return found
-
-    def _standing(self, key: str, version: str = "") -> _Standing | None:
-        found = self._described(key, version)
-        if found is not None and not found.sha256:
-            # An answer that broke off in its head may have lost just that.
-            found = self._described(key, version)
-        return found
-
-    def _described(self, key: str, version: str) -> _Standing | None:
-        which = {"VersionId": version} if version else {}
-        try:
-            answer = self._bucket.ask("head_object", Key=key, ChecksumMode="ENABLED", **which)
-        except RefusedError as error:
-            if error.is_absent:
-                return None
-            raise
-        about = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-        stated = str(answer.get("VersionId") or "")
-        return _Standing(
-            size=int(answer.get("ContentLength", -1)),
-            etag=str(answer.get("ETag", "")),
-            sha256=str(about.get(METADATA, "")),
-            checksum=stated_checksum(answer),
-            version="" if stated == "null" else stated,
-            encryption=str(answer.get("ServerSideEncryption") or ""),
-        )
 
     # -- places ----------------------------------------------------------------------------
 

@@ -84,14 +84,18 @@ def test_folders_that_would_mix_what_identifies_with_deliveries_are_refused(
         ({"ledger_url": "env:URL"}, None),
         ({"secret": "file:/out/keys/ring"}, "one.secret"),
         ({"secret": "file:/elsewhere/ring"}, None),
+        ({"watch": {"mode": "changes", "subjects": "/out/mrn.csv"}}, "one.watch.subjects"),
+        ({"reports": {"folder": "/out/reports", "redact": False}}, "one.reports.folder"),
+        ({"reports": {"folder": "/out/reports"}}, None),
     ],
 )
-def test_the_ledger_and_secrets_do_not_lie_where_deliveries_are_read(
-    said: dict[str, str], refused: str | None
+def test_what_identifies_does_not_lie_where_deliveries_are_read(
+    said: dict[str, object], refused: str | None
 ) -> None:
-    secret = {"secret": said.pop("secret")} if "secret" in said else {}
-    workspace = {"source": IN, "target": {"path": "/out"}, **secret}
-    found = judged(workspaces={"one": workspace}, **said)
+    top = {key: value for key, value in said.items() if key == "ledger_url"}
+    own = {key: value for key, value in said.items() if key != "ledger_url"}
+    workspace = {"source": IN, "target": {"path": "/out"}, **own}
+    found = judged(workspaces={"one": workspace}, **top)
     assert found == ([f"{refused} < one.targets.share.path"] if refused else [])
 
 

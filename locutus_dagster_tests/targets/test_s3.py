@@ -19,8 +19,8 @@ from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import S3TargetSettings
 from locutus_dagster.targets.base import TargetContext, TargetError
 from locutus_dagster.targets.registry import open_target
-from locutus_dagster.targets.s3 import METADATA
 from locutus_dagster.targets.s3_answers import RefusedError
+from locutus_dagster.targets.s3_objects import METADATA
 from locutus_dagster.targets.s3_upload import survey, upload
 from locutus_dagster.vault.options import VaultSettings
 from locutus_dagster_tests.parts import free_port
@@ -466,8 +466,15 @@ def test_a_delivery_whose_answer_was_lost_for_good_is_recognised_by_the_next_att
     assert target.holds(receipt.uri, size=size)
 
 
-@pytest.mark.parametrize("fault", [("answer_503", 99), ("reset", 99), ("delay", 1.0)])
-@pytest.mark.parametrize(("size", "operation"), [(SMALL, "put_object"), (LARGE, "upload_part")])
+@pytest.mark.parametrize(
+    ("size", "operation", "fault"),
+    [
+        (SMALL, "put_object", ("delay", 1.0)),
+        (SMALL, "put_object", ("answer_503", 99)),
+        (LARGE, "upload_part", ("delay", 1.0)),
+        (LARGE, "upload_part", ("reset", 99)),
+    ],
+)
 def test_a_fault_that_lasts_is_one_clear_error_and_nothing_half_delivered(
     proxied: tuple[Store, FaultProxy],
     tmp_path: Path,

@@ -141,9 +141,9 @@ def test_tokens_are_renewed_while_nobody_asks_for_anything(
 def test_a_token_at_its_final_end_is_followed_by_a_new_login(
     bao: OpenBaoServer, secrets_of: MakeSecrets, tmp_path: Path
 ) -> None:
-    role = Role(bao, tmp_path, "short", token_ttl="2s", token_max_ttl="3s")
+    role = Role(bao, tmp_path, "short", token_ttl="1s", token_max_ttl="2s")
     secrets = secrets_of(**role.settings)
-    ends = time.monotonic() + 4
+    ends = time.monotonic() + 3
     while time.monotonic() < ends:
         assert secrets.resolve(REFERENCE) == "it"
         time.sleep(0.1)
@@ -152,9 +152,9 @@ def test_a_token_at_its_final_end_is_followed_by_a_new_login(
 def test_a_renewal_that_grants_little_is_followed_by_a_login_before_anything_is_refused() -> None:
     def answer(path: str, _: Any) -> tuple[int, bytes]:
         if "renew-self" in path:
-            return 200, b'{"auth": {"lease_duration": 1, "renewable": true}}'
+            return 200, b'{"auth": {"lease_duration": 0.5, "renewable": true}}'
         if "login" in path:
-            return 200, b'{"auth": {"client_token": "a", "lease_duration": 3, "renewable": true}}'
+            return 200, b'{"auth": {"client_token": "a", "lease_duration": 2, "renewable": true}}'
         if "ui/mounts" in path:
             return 200, b'{"data": {"path": "kv/", "type": "kv", "options": null}}'
         return 200, b'{"data": {"password": "it"}}'
