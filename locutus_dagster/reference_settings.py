@@ -50,15 +50,8 @@ class ReferenceSettingError(LocutusError):
     """A variable of the reference's has a value that it cannot have."""
 
 
-def run_settings_from(
-    environment: Mapping[str, str], beneath: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def run_settings_from(environment: Mapping[str, str]) -> dict[str, Any]:
     """What the environment says under the reference's names, as values of `RunSettings`.
-
-    Args:
-        beneath: what the reference's `config.yaml` says of the same switches. It says nothing by
-            itself here, but several switches make one setting: one that the environment turns off
-            must not turn off another one that the file has on.
 
     Raises:
         ReferenceSettingError: names every variable that cannot be understood.
@@ -77,13 +70,9 @@ def run_settings_from(
         (_SWEEP, "sweep", "manifest"),
     ):
         heard = {name: switch(name) for name in names}
-        if all(value is None for value in heard.values()):
-            continue
-        for name, value in heard.items():
-            if value is None and (beneath or {}).get(name) == "true":
-                heard[name] = True
         on = [names[name] for name, value in heard.items() if value]
-        said[field] = on[0] if on else otherwise
+        if on or any(value is False for value in heard.values()):
+            said[field] = on[0] if on else otherwise
     for name, field in _BOOLEANS.items():
         value = switch(name)
         if value is not None:

@@ -94,8 +94,8 @@ registered; and what does not go together:
 
 - a share that overlaps a folder that is a source, the scratch space or the private folder; a source
   that overlaps the scratch space; a private folder in the scratch space;
-- a ledger's file, a secret's file, a table of subjects, or a folder of reports that name accessions,
-  in a share;
+- a ledger's file, a secret's file, a table of subjects, or a folder of reports that name
+  accessions, in a share;
 - two targets, of one workspace or two, whose deliveries could come to lie among each other. Where
   they can lie is told by the share's root or the bucket, and by what the key template begins with
   before its first placeholder, `{{top}}` filled in. Two workspaces may share a root or a bucket
@@ -211,8 +211,8 @@ def _plain(value: Any) -> str:
     if isinstance(value, int) and value >= 1024**2:
         unit, name = (1024**3, "GiB") if value >= 1024**3 else (1024**2, "MiB")
         return f"{value // unit}{name}" if value % unit == 0 else str(value)
-    if isinstance(value, (tuple, list, dict)):
-        return "[]" if not isinstance(value, dict) else "{}"
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_plain, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value) or '""'
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
@@ -47,13 +48,14 @@ class Options(BaseModel):
 
 def open_source(settings: OtherSourceSettings, context: SourceContext) -> ZipPerStudy:
     """What the entry point names. A password would be had by `context.secrets.resolve`."""
-    try:
+    options = None
+    with suppress(ValidationError):
         options = Options(**settings.options)
-    except ValidationError:
-        # The text of pydantic's error quotes values, among which a secret may be.
+    if options is None:
+        # Raised here, where pydantic's error, which quotes values, cannot come along.
         raise SourceError(
             "The options of the zip source are wrong.", "Give it `path`, and nothing else."
-        ) from None
+        )
     return ZipPerStudy(options.path)
 
 

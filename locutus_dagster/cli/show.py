@@ -205,6 +205,7 @@ def _show_one(one: dict[str, Any]) -> None:
     )
     _listed("Instances", one["instances"], ("instances", "disposition", "reason"))
     _show_deliveries(one["deliveries"])
+    _listed("Targets", one["targets"], ("target", "stands", "tries", "at", "reason"))
     _table_if(
         "Interim files",
         ("kind", "bytes", "host", "made from"),
@@ -265,6 +266,7 @@ def _show_deliveries(deliveries: Sequence[dict[str, Any]]) -> None:
         _facts_of(
             (one["stands"], f"{one['target']} {one['uri']}"),
             ("", f"{one['bytes']:,} bytes in {one['instances']} instances, sha256 {one['sha256']}"),
+            ("", _confirmed(one)),
             (
                 "",
                 f"delivered {one['delivered_at']}{ended}; generation {one['generation']}"
@@ -272,6 +274,13 @@ def _show_deliveries(deliveries: Sequence[dict[str, Any]]) -> None:
                 + (f", run {one['run']}" if one["run"] else ""),
             ),
         )
+
+
+def _confirmed(one: dict[str, Any]) -> str:
+    """What the target said in words of its own, beside the checksum that everybody has."""
+    told = [] if one["checksum"].startswith("sha256:") else [one["checksum"]]
+    told += [f"version {one['version']}"] if one["version"] else []
+    return f"confirmed as {', '.join(told)}" if any(told) else ""
 
 
 def _number(value: int | None) -> str:

@@ -116,6 +116,16 @@ def accession_facts(
             for (disposition, reason), number in sorted(fates.items())
         ],
         "deliveries": [_delivery(one, keys) for one in deliveries],
+        "targets": [
+            {
+                "target": one.target,
+                "stands": "has confirmed; others have not" if one.confirmed else "failed",
+                "tries": one.tries or None,
+                "at": when(one.at),
+                "reason": one.reason,
+            }
+            for one in ledger.target_states(identity).values()
+        ],
         "interim": [
             {
                 "kind": one.kind,

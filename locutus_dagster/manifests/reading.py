@@ -32,6 +32,7 @@ __all__ = [
     "ManifestFile",
     "RejectedRow",
     "Row",
+    "fault_of_values",
     "read_bytes",
     "read_header",
     "read_manifest",
@@ -275,7 +276,7 @@ def _judge(
         reason = "a quoted field does not end on its line, or not before a comma"
         return RejectedRow(number, line, "", reason, kept)
     values = _values(fields, header)
-    fault = _fault_of_form(fields, header) or _fault_of_values(values)
+    fault = _fault_of_form(fields, header) or fault_of_values(values)
     if fault:
         kept = {name: _storable(value) for name, value in values.items()}
         return RejectedRow(number, line, *fault, kept)
@@ -315,7 +316,7 @@ def _fault_of_form(fields: list[str], header: Header) -> tuple[str, str] | None:
     return None
 
 
-def _fault_of_values(values: dict[str, str]) -> tuple[str, str] | None:
+def fault_of_values(values: dict[str, str]) -> tuple[str, str] | None:
     """The first thing wrong with a row's values: (column, reason), or None."""
     subject, accession = values[SUBJECT_COLUMN], values[ACCESSION_COLUMN]
     if not subject:

@@ -55,7 +55,8 @@ class ReferenceLayer:
         origins: the place of each value, by dotted key, such as
             `config.yaml:12 locutus_target_s3_bucket`.
         notes: what a person should know.
-        switches: how the switches of runs are set, as `run_settings_from` takes them.
+        switches: how the switches of runs are set, file and environment together, as
+            `run_settings_from` takes them.
         fates: what became of each key that is set.
         unknown: the place of each key that the reference does not have either.
     """

@@ -54,7 +54,9 @@ class Said:
             return MASK
         if isinstance(self.value, bool):
             return "true" if self.value else "false"
-        return f"{self.value:g}" if isinstance(self.value, float) else self.value
+        if isinstance(self.value, float):
+            return str(int(self.value)) if self.value.is_integer() else repr(self.value)
+        return self.value
 
 
 @dataclass(frozen=True)

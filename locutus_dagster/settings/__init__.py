@@ -29,6 +29,12 @@ from locutus_dagster.settings.targets import (
     ShareTargetSettings,
     TargetSettings,
 )
+from locutus_dagster.settings.watching import (
+    ArrivalRule,
+    NotifySettings,
+    ReportSettings,
+    WatchSettings,
+)
 from locutus_dagster.settings.workspace import (
     QcSettings,
     RunSettings,

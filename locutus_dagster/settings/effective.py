@@ -30,6 +30,8 @@ _CFG_TYPES = {
     "reference file": "cfg",
     "default": "locutus-hardcoded",
 }
+#: A pattern that may name accessions, which no log or run may do.
+_IDENTIFYING = ("watch", "rule", "accession")
 #: Secrets that are shown but for the password in them.
 _ADDRESSES = (("ledger_url",),)
 
@@ -137,6 +139,8 @@ def _shown(
     if value is None:
         value, secret, origin = _in_its_place(path, origin, settings, secret)
     text = _text(value)
+    if path[-3:] == _IDENTIFYING and text:
+        return Effective(dotted(path), MASK, origin, secret=True)
     reference = isinstance(value, str) and value.startswith(REFERENCES)
     if not secret or reference or not isinstance(value, (str, tuple, list)) or not text:
         return Effective(dotted(path), without_password(text), origin, secret)

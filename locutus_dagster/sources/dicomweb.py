@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from locutus_dagster.settings import DicomWebSourceSettings
-from locutus_dagster.sources.accession import unpadded, wanted_accession
+from locutus_dagster.sources.accession import wanted_accession
 from locutus_dagster.sources.base import (
     FetchReceipt,
     FoundStudy,
@@ -101,7 +101,7 @@ class DicomWebSource:
         try:
             self._api.ask(lambda client: client.search_for_studies(limit=1))
         except GoneError:
-            raise self._api.not_dicomweb() from None
+            raise self._api.failures.not_dicomweb() from None
         return {"kind": "dicomweb", "place": self._api.place}
 
     def find(self, accession_number: str) -> list[FoundStudy]:
@@ -125,7 +125,9 @@ class DicomWebSource:
         found: list[FoundStudy] = []
         for study_uid in self._study_uids(wanted):
             instances = self._list_instances(study_uid)
-            if instances:  # else deleted since: no longer a study of this accession number
+            if not instances:
+                self._require_none(study_uid)
+            else:
                 found.append(
                     FoundStudy(
                         source_id=study_uid,
@@ -198,14 +200,14 @@ class DicomWebSource:
                 if text(answer, _ACCESSION_NUMBER) == wanted and study_uid:
                     found.add(study_uid)
         except (AttributeError, KeyError, TypeError):
-            raise self._api.not_dicomweb() from None
+            raise self._api.failures.not_dicomweb() from None
         return sorted(found)
 
     def _all_studies(self, filters: dict[str, str]) -> list[Answer]:
         try:
             return self._all_pages("search_for_studies", filters, _STUDY_FIELDS)
         except GoneError:
-            raise self._api.not_dicomweb() from None
+            raise self._api.failures.not_dicomweb() from None
 
     def _list_instances(self, study_uid: str) -> list[ListedInstance]:
         """The study's instances by their UIDs; none if there is no such study."""
@@ -219,7 +221,7 @@ class DicomWebSource:
         try:
             instances = {listed_instance(answer) for answer in answers}
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise self._api.not_dicomweb() from None
+            raise self._api.failures.not_dicomweb() from None
         return sorted(instances, key=lambda one: (one.sop_uid, one.series_uid, one.patient_id))
 
     def _all_pages(
@@ -258,18 +260,29 @@ class DicomWebSource:
             raise changed()
         return instances
 
-    def _require_all_listed(self, study: FoundStudy) -> None:
-        """See that the list is no shorter than the number that the server gives, if it does."""
-        answers = self._all_studies({"StudyInstanceUID": study.source_id})
+    def _announced(self, study_uid: str) -> list[int | None]:
+        """How many instances the server says the study has, in each answer that is about it."""
+        answers = self._all_studies({"StudyInstanceUID": study_uid})
         try:
-            numbers = [
+            return [
                 number(answer, _STUDY_INSTANCES)
                 for answer in answers
-                if text(answer, _STUDY_INSTANCE_UID) == unpadded(study.source_id)
+                if text(answer, _STUDY_INSTANCE_UID) == study_uid
             ]
         except (AttributeError, KeyError, TypeError):
-            raise self._api.not_dicomweb() from None
-        announced = sum(one or 0 for one in numbers)
+            raise self._api.failures.not_dicomweb() from None
+
+    def _require_none(self, study_uid: str) -> None:
+        """See that a study of which no instance is listed has none, or was deleted since."""
+        if any(one is None or one > 0 for one in self._announced(study_uid)):
+            raise SourceError(
+                "The DICOMweb server has the study, but lists no instance of it.",
+                "Let it answer QIDO-RS for the instances of a study (/studies/…/instances).",
+            )
+
+    def _require_all_listed(self, study: FoundStudy) -> None:
+        """See that the list is no shorter than the number that the server gives, if it does."""
+        announced = sum(one or 0 for one in self._announced(study.source_id))
         if announced <= study.instances:
             return
         if fingerprint(self._list_instances(study.source_id)) != study.fingerprint:
@@ -293,7 +306,7 @@ class DicomWebSource:
             )
             unchanged = fingerprint(self._instances_in(answers)) == study.fingerprint
         except TransientError as error:
-            failure = self._api.unavailable(error)
+            failure = self._api.failures.unavailable(error)
         except GoneError:
             failure = changed()
         except SourceError as error:

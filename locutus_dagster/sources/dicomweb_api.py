@@ -1,7 +1,8 @@
-"""Asking one DICOMweb server: the connection, bounded retries, and what each failure means.
+"""Asking one DICOMweb server: the connection, credentials, and bounded retries.
 
 What belongs here: everything between a question and its answer. What does not: which questions
-there are (`dicomweb.py`), and downloading (`dicomweb_download.py`).
+there are (`dicomweb.py`), downloading (`dicomweb_download.py`), and the words of the errors
+(`dicomweb_failures.py`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ import tenacity
 from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import DicomWebSourceSettings
 from locutus_dagster.sources.base import SourceError, SourceUnavailableError
+from locutus_dagster.sources.dicomweb_failures import Failures
 from locutus_dagster.sources.dicomweb_terms import (
     Answer,
-    GoneError,
     Place,
     TransientError,
-    UnreachableError,
     bad_url,
 )
 
@@ -76,6 +76,7 @@ class DicomWebApi:
         self.place = place.shown
         self.connections = settings.connections
         self.timeout = settings.timeout
+        self.failures = Failures(place.shown, timeout=settings.timeout, attempts=settings.attempts)
         self._base = place.base
         self._settings = settings
         self._secrets = secrets
@@ -122,7 +123,7 @@ class DicomWebApi:
         try:
             return self.retrying()(self.ask_once, call)
         except TransientError as error:
-            failure = self.unavailable(error)
+            failure = self.failures.unavailable(error)
         raise failure
 
     def ask_once(self, call: Callable[[DICOMwebClient], Any]) -> list[Answer]:
@@ -147,13 +148,13 @@ class DicomWebApi:
                 refused = error.response
                 failure = TransientError("the server refused two credentials in turn")
             except requests.RequestException as error:
-                failure = self.translated(error)
+                failure = self.failures.translated(error)
             except ValueError:  # JSON, or an address that the client does not take
-                failure = self.not_dicomweb()
+                failure = self.failures.not_dicomweb()
             if refused is None:
                 break
             if not self._renewed(refused):
-                failure = self._refusal(refused.status_code)
+                failure = self.failures.refusal(refused.status_code)
                 break
         # Raised here and not in the handler, so that no exception chain leads to a foreign text
         # that quotes an address.
@@ -161,7 +162,7 @@ class DicomWebApi:
             raise failure
         if isinstance(answers, list) and all(isinstance(one, dict) for one in answers):
             return answers
-        raise self.not_dicomweb()
+        raise self.failures.not_dicomweb()
 
     def open_instance(self, study_uid: str, series_uid: str, sop_uid: str) -> requests.Response:
         """Begin to retrieve an instance as it is stored; the caller reads and closes the answer.
@@ -187,13 +188,13 @@ class DicomWebApi:
                     stream=True,
                 )
             except requests.RequestException as error:
-                failure = self.translated(error)
+                failure = self.failures.translated(error)
                 break
             if response.status_code == 200:
                 return response
             response.close()
             if not self._renewed(response):
-                failure = self._refusal(response.status_code)
+                failure = self.failures.refusal(response.status_code)
                 break
         raise failure or TransientError("the server refused two credentials in turn")
 
@@ -304,77 +305,6 @@ class DicomWebApi:
             self._refused = used
             self._authorization = self._resolve(fresh=True)
             return self._authorization != used
-
-    # --- naming failures -----------------------------------------------------------------------
-
-    def _refusal(self, status: int) -> Exception:
-        """The error that fits a status other than success."""
-        if status in (401, 403):
-            return SourceUnavailableError(
-                f"The DICOMweb server at {self.place} refuses these credentials (HTTP {status}).",
-                "Check the source's username and password or its token, and that they may search"
-                " and retrieve studies.",
-            )
-        if status in (404, 410):
-            return GoneError()
-        if status in (408, 429) or status >= 500:
-            return TransientError(f"the server answered with HTTP status {status}")
-        if status == 406:
-            return SourceError(
-                f"The DICOMweb server at {self.place} does not hand out instances as they are"
-                " stored (HTTP 406).",
-                "Let it accept `transfer-syntax=*` in WADO-RS; Locutus takes no converted images.",
-            )
-        return SourceError(
-            f"The DICOMweb server at {self.place} does not accept the request (HTTP {status}).",
-            "Look into the server's log.",
-        )
-
-    def translated(self, error: Exception) -> Exception:
-        """Our own error for one of requests or urllib3, whose text may quote an address."""
-        import requests
-        import urllib3
-
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return SourceUnavailableError(
-                f"The TLS certificate of the DICOMweb server at {self.place} is not trusted.",
-                "Give the source the file of its certificate authority in `verify`.",
-            )
-        if isinstance(error, requests.TooManyRedirects):
-            return SourceUnavailableError(
-                f"The DICOMweb server at {self.place} redirects elsewhere.",
-                "Give the source the URL of the DICOMweb root itself.",
-            )
-        if isinstance(error, requests.exceptions.JSONDecodeError):
-            return self.not_dicomweb()
-        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-            return bad_url()
-        if isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error):
-            return UnreachableError("the server did not accept the connection")
-        if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-            return TransientError(f"the server sent nothing for {self.timeout:g} s")
-        return TransientError("the connection broke")
-
-    def unavailable(self, error: TransientError) -> SourceUnavailableError:
-        """Our error for people, after the last attempt."""
-        if isinstance(error, UnreachableError):
-            return SourceUnavailableError(
-                f"The DICOMweb server does not answer at {self.place}.",
-                "Check the source's URL and the network, and that the server runs.",
-            )
-        return SourceUnavailableError(
-            f"The DICOMweb server at {self.place} failed {self._settings.attempts} times;"
-            f" at last: {error}.",
-            "Look into the server's log and load, then run again.",
-        )
-
-    def not_dicomweb(self) -> SourceUnavailableError:
-        """The error for an answer that no DICOMweb server gives."""
-        return SourceUnavailableError(
-            f"What answers at {self.place} does not answer like a DICOMweb server.",
-            "Check the source's URL: it ends before /studies, and a reverse proxy's path is part"
-            " of it.",
-        )
 
 
 def _require_whole(response: requests.Response, *, stream: bool = False, **_: object) -> None:

@@ -201,7 +201,7 @@ class Downloader:
             try:
                 chunk = read(_CHUNK, decode_content=True)
             except (OSError, urllib3.exceptions.HTTPError, requests.RequestException) as error:
-                failure = self._api.translated(error)
+                failure = self._api.failures.translated(error)
                 break
             if not chunk:
                 return

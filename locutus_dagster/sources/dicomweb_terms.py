@@ -103,7 +103,7 @@ class Place:
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]
             host = parts.hostname or ""
         except (KeyError, ValueError):
-            raise bad_url() from None
+            host = ""
         if not host or parts.query or parts.fragment:
             raise bad_url()
         if parts.username is not None or parts.password is not None:

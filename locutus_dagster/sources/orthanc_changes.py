@@ -10,12 +10,14 @@ knows of. Entries that went leave gaps in the numbers, so a gap means nothing.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from locutus_dagster.sources.base import SourceError
 from locutus_dagster.sources.orthanc_api import OrthancApi
+from locutus_dagster.sources.orthanc_studies import StudyFacts, describe_studies
 from locutus_dagster.sources.orthanc_terms import GoneError, utc_time
 
 __all__ = ["Change", "ChangesPage", "CounterWentBackError", "OrthancChanges"]
@@ -115,6 +117,12 @@ class OrthancChanges:
             one.seq == change.seq and one != change for one in entries
         ):
             raise _went_back()
+
+    def describe(
+        self, study_ids: Collection[str], parts: Collection[str] = ()
+    ) -> dict[str, StudyFacts]:
+        """What the studies that entries speak of are at this moment; see `describe_studies`."""
+        return describe_studies(self._api, study_ids, parts)
 
     def _ask(self, params: dict[str, Any]) -> dict[str, Any]:
         try:

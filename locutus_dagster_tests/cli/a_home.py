@@ -39,7 +39,9 @@ def make_home(root: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
         "source": {"kind": "folder", "path": str(root / "pacs")},
         "target": {"path": str(root / "share")},
     }
-    text = json.dumps({"workspaces": {"default": own, "spine": own}})
+    text = json.dumps(
+        {"workspaces": {"default": own, "spine": {**own, "target": {"path": str(root / "spine")}}}}
+    )
     (home / "locutus.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setenv("LOCUTUS_HOME", str(home))
     monkeypatch.setenv("COLUMNS", "80")

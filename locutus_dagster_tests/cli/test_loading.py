@@ -42,7 +42,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def configure(home: Path, **settings: object) -> None:
     own = {"source": {"kind": "folder", "path": "/in"}, "target": {"path": "/out"}}
-    text = json.dumps({"workspaces": {"default": own, "spine": own}, **settings})
+    text = json.dumps(
+        {"workspaces": {"default": own, "spine": {**own, "target": {"path": "/spine"}}}, **settings}
+    )
     (home / "locutus.yaml").write_text(text, encoding="utf-8")
 
 

@@ -33,7 +33,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     own = {"source": {"kind": "folder", "path": "/in"}, "target": {"path": "/out"}}
-    text = json.dumps({"workspaces": {"default": own, "spine": own}})
+    text = json.dumps(
+        {"workspaces": {"default": own, "spine": {**own, "target": {"path": "/spine"}}}}
+    )
     (home / "locutus.yaml").write_text(text, encoding="utf-8")
     opened = Ledger.open(load_settings().ledger_address)
     yield opened

@@ -315,3 +315,19 @@ def test_markup_in_a_reason_is_printed_as_it_is(world: SmallWorld) -> None:
     done = ask("show", "batch~000001")
     assert done.exit_code == 0, done.output
     assert f"ERROR_PHASE04=[{reason}]" in done.output
+
+
+def test_a_target_that_failed_is_shown_with_its_reason_beside_one_that_confirmed(
+    world: SmallWorld,
+) -> None:
+    several = world.with_targets(share=True, mirror=True)
+    several.put_study(SECRET)
+    (key,) = several.load(SECRET)
+    (several.root / "mirror").rmdir()
+    several.run([key])
+    (one,) = facts(key)["accessions"]
+    told = {target["target"]: target for target in one["targets"]}
+    assert told["share"]["stands"] == "has confirmed; others have not"
+    assert (told["mirror"]["stands"], told["mirror"]["tries"]) == ("failed", 1)
+    assert "is not there" in told["mirror"]["reason"]
+    assert "is not there" in ask("show", key).output

@@ -71,6 +71,7 @@ class SeaweedServer:
         self._program = program
         self.directory = directory
         self._process: ServerProcess | None = None
+        self._ports: tuple[int, ...] = ()
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -86,8 +87,9 @@ class SeaweedServer:
         # It takes seconds to end in good order, and nobody needs its data afterwards.
         if self._process is not None:
             self._process.stop(signal.SIGTERM, seconds=0.1)
-        for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{self.port}.sock"):
-            left.unlink(missing_ok=True)
+        for port in self._ports:  # it puts these there whatever it is told
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
     @property
     def url(self) -> str:
@@ -100,6 +102,7 @@ class SeaweedServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "s3.json").write_text(json.dumps(_identities()))
         ports = {name: free_port() for name in _PORTS}
+        self._ports = (port, *ports.values())
         command = [
             *(self._program, "mini", f"-dir={self.directory}"),
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={port}", "-s3.config=s3.json"),

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from locutus_dagster.reference_config import ReferenceConfigError, config_path, layer
 from locutus_dagster.reference_config.reading import read_config, tell
-from locutus_dagster.reference_settings import run_settings_from
 from locutus_dagster.settings import load_settings
 from locutus_dagster_tests.reference_config.fakes import (
     BASE,
@@ -285,13 +284,15 @@ def test_the_first_switch_of_the_ladder_decides_and_the_others_say_so(tmp_path: 
 
 
 def test_a_variable_that_turns_one_switch_off_leaves_the_files_other_one_on(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variables = {f"{DEBUG}force_reprocess_accession_status": "False"}
-    found = read(tmp_path, {f"{DEBUG}preretire_accession_status": True}, variables)
-    assert run_settings_from(variables, found.switches) == {"reprocess": "preretire"}
-    assert run_settings_from(variables) == {"reprocess": "none"}
-    assert run_settings_from({}, found.switches) == {}
+    path = write(tmp_path, {f"{DEBUG}preretire_accession_status": True})
+    monkeypatch.setenv("LOCUTUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH_TO_CONFIG", str(path))
+    monkeypatch.setenv(f"{DEBUG}force_reprocess_accession_status", "False")
+    assert load_settings().run.reprocess.value == "preretire"
+    monkeypatch.setenv(f"{DEBUG}preretire_accession_status", "False")
+    assert load_settings().run.reprocess.value == "none"
 
 
 def test_the_token_is_in_nothing_that_is_shown(tmp_path: Path) -> None:

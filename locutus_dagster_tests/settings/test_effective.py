@@ -154,6 +154,21 @@ def test_what_another_package_s_options_hold_is_shown_only_where_it_is_a_referen
     assert SECRET not in repr(settings)
 
 
+def test_a_pattern_of_accession_numbers_is_not_shown(home: Home) -> None:
+    home.write(
+        """\
+workspaces:
+  one:
+    source: {kind: folder, path: /in}
+    target: {path: /out}
+    watch: {mode: changes, rule: {accession: "4711|4712", description: "MR .*"}}
+"""
+    )
+    values = shown(load_settings())
+    assert values["workspaces.one.watch.rule.accession"].value == MASK
+    assert values["workspaces.one.watch.rule.description"].value == "MR .*"
+
+
 def test_where_nothing_is_said_what_applies_is_shown(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ from locutus_dagster.sources.base import (
 )
 from locutus_dagster.sources.dicomweb import DicomWebSource, open_dicomweb
 from locutus_dagster.sources.dicomweb_multipart import boundary_of, the_one_part
-from locutus_dagster.sources.dicomweb_terms import TransientError
+from locutus_dagster.sources.dicomweb_terms import LostInstanceError, TransientError
 from locutus_dagster.vault.options import VaultSettings
 from locutus_dagster_tests.parts.dicomweb import Answer, OddDicomWeb, dicomweb_plugin, message
 from locutus_dagster_tests.parts.fault_proxy import FaultProxy
@@ -168,6 +168,7 @@ def test_an_overview_counts_what_the_server_lists(source: DicomWebSource) -> Non
 def test_two_patients_in_one_study_are_seen(source: DicomWebSource) -> None:
     (study,) = source.find("PEOPLE")
     assert len(source.overview(study).patients) == 2
+    assert source.fetch(study, CollectingSink()).instances == 2
 
 
 def test_the_estimated_size_is_not_below_that_of_a_plain_study(source: DicomWebSource) -> None:
@@ -242,6 +243,19 @@ def test_an_answer_that_is_cut_is_never_taken_for_an_empty_archive(orthanc: Orth
                 source.find(ACCESSION)
             proxy.clear()
             source.close()
+
+
+def test_a_server_that_only_trickles_is_given_up(orthanc: OrthancServer) -> None:
+    with FaultProxy("127.0.0.1", orthanc.port) as proxy:
+        source = source_at(
+            f"http://127.0.0.1:{proxy.port}/dicom-web", timeout=0.2, attempts=1, connections=1
+        )
+        (study,) = source.find("TWO")[:1]
+        listed = source._relist(study)
+        proxy.trickle(1000)
+        with pytest.raises(LostInstanceError, match="too slowly"):
+            source._downloader.write_all(study.source_id, listed, CollectingSink())
+        source.close()
 
 
 def test_a_study_that_grows_or_goes_has_changed(
@@ -323,6 +337,18 @@ def test_a_server_that_ignores_the_offset_neither_holds_us_nor_hides_instances()
         (cut,) = source.find(ACCESSION)
         with pytest.raises(StudyIncompleteError, match="25 of the 65"):
             source.fetch(cut, CollectingSink())
+        source.close()
+
+
+@pytest.mark.parametrize("answer", [Answer(404), Answer(204), Answer(body=b"[]")])
+def test_a_study_without_a_list_of_instances_is_no_absent_study(answer: Answer) -> None:
+    with OddDicomWeb(ACCESSION, odd_study(1)) as odd:
+        odd.odd = lambda what, query: answer if what == "instances" else None
+        source = source_at(odd.url)
+        with pytest.raises(SourceError, match="lists no instance"):
+            source.find(ACCESSION)
+        odd.announced = 0  # a study that is announced, or of which everything was rejected
+        assert source.find(ACCESSION) == []
         source.close()
 
 
