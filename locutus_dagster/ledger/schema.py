@@ -45,6 +45,8 @@ __all__ = [
     "Recall",
     "Resolution",
     "Retired",
+    "StageCursor",
+    "StageStudy",
     "TargetState",
     "Workspace",
     "now",
@@ -254,9 +256,7 @@ class Delivery(Base):
     withdrawn_at: Mapped[datetime | None]  # when the target confirmed that it is gone
     withdrawn: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # what was removed
     checksum: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # as the store says
-    version: Mapped[str] = mapped_column(
-        server_default=_EMPTY, default=""
-    )  # if it keeps several
+    version: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # if it keeps several
 
 
 class TargetState(Base):
@@ -415,3 +415,68 @@ class Pause(Base):
     reason: Mapped[str] = mapped_column(default="")
     changed_at: Mapped[datetime] = mapped_column(default=now)
     changed_by: Mapped[str] = mapped_column(default="")  # user and host
+
+
+_DUE = text("gone_at IS NULL AND handled < revision")
+_UNSETTLED = text("gone_at IS NULL AND stable_since IS NULL")
+
+
+class StageStudy(Base):
+    """A study that the source has, or had, as its log of changes told it; one row for each."""
+
+    __tablename__ = "stage_study"
+    __table_args__ = (
+        UniqueConstraint("workspace", "source_study"),
+        Index(None, "workspace", "accession_number"),
+        Index(None, "workspace", "looked_at"),
+        Index("ix_stage_study_due", "workspace", "id", sqlite_where=_DUE, postgresql_where=_DUE),
+        Index(
+            "ix_stage_study_unsettled",
+            "workspace",
+            sqlite_where=_UNSETTLED,
+            postgresql_where=_UNSETTLED,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(_ID, primary_key=True)
+    workspace: Mapped[str] = mapped_column(ForeignKey("workspace.name"))
+    source_study: Mapped[str]
+    accession_number: Mapped[str] = mapped_column(default="")  # empty: it has none
+    formerly: Mapped[str] = mapped_column(default="")  # its number before it was corrected
+    patient_id: Mapped[str] = mapped_column(default="")
+    instances: Mapped[int]
+    series: Mapped[int]
+    modalities: Mapped[str] = mapped_column(default="")  # joined by ","
+    version: Mapped[str] = mapped_column(String(64))  # digest of its content, for comparing
+    revision: Mapped[int]  # counts the versions that were seen, from 1
+    handled: Mapped[int] = mapped_column(default=0)  # the revision up to which all is done
+    seq: Mapped[int] = mapped_column(_ID, default=0)  # of the log, when it was last named there
+    first_seen: Mapped[datetime]
+    changed_at: Mapped[datetime]  # when this version was first seen
+    stable_since: Mapped[datetime | None]  # null: it grows
+    gone_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]  # when the source was last asked; null: look soon
+    verdict: Mapped[str] = mapped_column(default="")  # what was decided, free of identifiers
+    refused: Mapped[bool] = mapped_column(default=False)  # settings may come to say otherwise
+    asked_at: Mapped[datetime | None]  # a run was asked for
+    asked_run: Mapped[str] = mapped_column(default="")  # key of that request
+    asked_revision: Mapped[int] = mapped_column(default=0)
+    asked_event: Mapped[int] = mapped_column(_ID, default=0)  # the accession's latest until then
+    attempts: Mapped[int] = mapped_column(default=0)  # requests for that revision
+    not_before: Mapped[datetime | None]  # put off until then
+
+
+class StageCursor(Base):
+    """How far a workspace has read its source's log of changes."""
+
+    __tablename__ = "stage_cursor"
+
+    workspace: Mapped[str] = mapped_column(ForeignKey("workspace.name"), primary_key=True)
+    place: Mapped[str] = mapped_column(default="")  # digest of the source's address
+    seq: Mapped[int] = mapped_column(_ID, default=0)
+    mark: Mapped[dict[str, Any] | None]  # the entry read last, to know the log again by
+    polled_at: Mapped[datetime | None]  # the last success
+    failed_at: Mapped[datetime | None]  # the last failure since then
+    failure: Mapped[str] = mapped_column(default="")  # free of identifiers
+    restarts: Mapped[int] = mapped_column(default=0)  # how often the log began anew
+    judged_by: Mapped[str] = mapped_column(default="")  # digest of the rule that refused studies

@@ -37,7 +37,9 @@ from locutus_dagster.ledger.schema import (
     now,
 )
 from locutus_dagster.ledger.selection import Selecting
+from locutus_dagster.ledger.stage import Stage
 from locutus_dagster.ledger.states import State, check_transition
+from locutus_dagster.ledger.summaries import Summaries
 from locutus_dagster.ledger.target_states import TargetStates, forget_confirmed
 from locutus_dagster.ledger.work import (
     ArtifactRecord,
@@ -53,7 +55,17 @@ _NOBODY = Attempt()
 
 
 class Ledger(
-    Selecting, Overview, Lookup, Deliveries, TargetStates, Claims, Recalls, Resolutions, Pauses
+    Selecting,
+    Overview,
+    Lookup,
+    Deliveries,
+    TargetStates,
+    Claims,
+    Recalls,
+    Resolutions,
+    Pauses,
+    Stage,
+    Summaries,
 ):
     """The status database, open for questions and changes; safe to share between threads."""
 

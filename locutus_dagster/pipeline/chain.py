@@ -30,7 +30,7 @@ from locutus_dagster.pipeline.completing import complete
 from locutus_dagster.pipeline.deciding import Decision, Do, decide, look
 from locutus_dagster.pipeline.deid_report import summarise
 from locutus_dagster.pipeline.deliver import Parcel, deliver
-from locutus_dagster.pipeline.extract import RAW, extract, find_one
+from locutus_dagster.pipeline.extract import RAW, find_and_extract
 from locutus_dagster.pipeline.fingerprints import (
     settings_fingerprint,
     usable_key_ids,
@@ -61,7 +61,7 @@ from locutus_dagster.pipeline.transform import DEIDENTIFIED, transform
 from locutus_dagster.pipeline.unrecorded import withdraw_unrecorded
 from locutus_dagster.pipeline.withdrawing import withdraw_superseded
 from locutus_dagster.run_modes import Reprocess
-from locutus_dagster.sources.base import FoundStudy, SourceUnavailableError
+from locutus_dagster.sources.base import SourceUnavailableError
 from locutus_dagster.targets import TargetError
 
 __all__ = ["process_accession"]
@@ -201,12 +201,12 @@ class _Walk:
             room.reserve(2 * raw.size)
             yield PhaseDone(self.key, Artifact.RAW, facts(raw) | {"resumed": "yes"})
             return raw
-        study = find_one(item, self.parts)
-        if not isinstance(study, FoundStudy):
-            yield self._no_study(item, study)
+        found = find_and_extract(item, room, self.parts, self.by)
+        if not isinstance(found, tuple):
+            yield self._no_study(item, found)
             self._forget_identified(item, room)
             return None
-        raw = extract(item, study, room, self.parts, self.by)
+        raw, study = found
         yield PhaseDone(self.key, Artifact.RAW, facts(raw) | since(started, study.size))
         return raw
 

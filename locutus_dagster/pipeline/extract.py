@@ -6,20 +6,24 @@ source it is (`sources/`), or what is done with it next.
 
 from __future__ import annotations
 
+import time
+
 from locutus_dagster.durable_files import atomic_file, sha256_of
 from locutus_dagster.interim import RawZipWriter, Room
 from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
 from locutus_dagster.ledger.work import ArtifactRecord, Attempt, WorkItem
 from locutus_dagster.pipeline.host import HOST
 from locutus_dagster.pipeline.parts import Parts
-from locutus_dagster.pipeline.resolving import Settled, settle
-from locutus_dagster.sources.base import FoundStudy, StudyIncompleteError
+from locutus_dagster.pipeline.resolving import Settled, Unsettled, settle
+from locutus_dagster.sources.base import FoundStudy, StudyChangedError, StudyIncompleteError
 
-__all__ = ["RAW", "extract", "find_one", "scratch_need"]
+__all__ = ["RAW", "extract", "find_and_extract", "find_one", "scratch_need"]
 
 RAW = "raw"
 # Beside the instances themselves: zip directory, member headers, file system blocks.
 _OVERHEAD = 1024 * 1024
+_STARTS = 3
+_PAUSE = 1.0  # seconds, after the first start; longer after each further one
 
 
 def scratch_need(size: int) -> int:
@@ -36,6 +40,34 @@ def find_one(item: WorkItem, parts: Parts) -> Settled:
     """
     found = parts.source.find(item.accession_number)
     return settle(found, parts.ledger.resolution(item.accession_id))
+
+
+def find_and_extract(
+    item: WorkItem, room: Room, parts: Parts, by: Attempt
+) -> tuple[ArtifactRecord, FoundStudy] | Unsettled:
+    """Find the accession's study and extract it; what settles it otherwise, where it has not one.
+
+    A study to which something is added while it is being downloaded is begun again, for images
+    arrive one after the other; one that keeps on changing is left for a later run.
+
+    Raises:
+        SourceError: the source cannot be asked, or the study did not arrive whole and unchanged.
+        InterimError: it does not fit into the scratch space.
+    """
+    attempt = 1
+    while True:
+        study = find_one(item, parts)
+        if not isinstance(study, FoundStudy):
+            return study
+        try:
+            return extract(item, study, room, parts, by), study
+        except StudyChangedError:
+            if attempt == _STARTS:
+                raise
+        # Nothing may be held while more is waited for: the study has grown, perhaps.
+        room.reserve(0)
+        time.sleep(_PAUSE * attempt)
+        attempt += 1
 
 
 def extract(

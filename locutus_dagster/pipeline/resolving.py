@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from locutus_dagster.ledger.resolutions import ResolutionRecord, ResolveCommand
 from locutus_dagster.sources.base import FoundStudy
 
-__all__ = ["Ambiguous", "Dropped", "Nothing", "Settled", "Waiting", "left_open", "settle"]
+__all__ = [
+    "Ambiguous",
+    "Dropped",
+    "Nothing",
+    "Settled",
+    "Unsettled",
+    "Waiting",
+    "left_open",
+    "settle",
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class Dropped:
     """A person has decided that none of its studies is used."""
 
 
-Settled = FoundStudy | Nothing | Ambiguous | Waiting | Dropped
+Unsettled = Nothing | Ambiguous | Waiting | Dropped
+Settled = FoundStudy | Unsettled
 
 
 def settle(found: Sequence[FoundStudy], decision: ResolutionRecord | None) -> Settled:

@@ -49,7 +49,7 @@ class OrthancSourceSettings(Strict):
     attempts: int = Field(default=4, ge=1, description="how often a question is asked")
     connections: int = Field(default=4, ge=1, le=32, description="downloads at a time")
     verify_md5: bool = Field(
-        default=False, description="compare each instance with the MD5 that Orthanc keeps of it"
+        default=True, description="compare each instance with the MD5 that Orthanc keeps of it"
     )
     issuer: str | None = Field(
         default=None,

@@ -122,7 +122,7 @@ class OrthancSource:
         attempts: int = 4,
         connections: int = 4,
         backoff: float = 1.0,
-        verify_md5: bool = False,
+        verify_md5: bool = True,
         issuer: str | None = None,
     ) -> None:
         if attempts < 1 or connections < 1:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import yaml
+
 from locutus_dagster.vault.answers import Refused, data_of, unlike_vault
 from locutus_dagster.vault.connection import Connection
 from locutus_dagster.vault.faults import (
@@ -93,6 +95,9 @@ class VaultClient:
     def value(self, reference: str, *, fresh: bool = False) -> str:
         """One key of an entry, as text: what `vault:mount/path#key` stands for.
 
+        `#outer.inner` leads into a key that holds a whole configuration as JSON, YAML or a mapping,
+        as the reference system keeps them.
+
         What is no text in Vault is given as JSON.
 
         Raises:
@@ -100,6 +105,8 @@ class VaultClient:
         """
         place, key = parse_named(reference)
         entry = self._remembered(place, lambda: self._read(place), fresh=fresh)
+        if key not in entry:
+            entry, key = _inside(entry, key)
         if key not in entry:
             raise VaultMissingError(
                 f"The entry {place} in Vault at {self._settings.host} has no key '{key}'.",
@@ -283,6 +290,22 @@ class VaultClient:
             f"There is no {place} in Vault at {host}.",
             "Correct the reference; check the namespace, the mount and the spelling.",
         )
+
+
+def _inside(entry: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """Where `outer.inner` leads; what was given, where `outer` holds no keys."""
+    for at, sign in enumerate(key):
+        if sign != "." or key[:at] not in entry:
+            continue
+        content = entry[key[:at]]
+        if isinstance(content, str):
+            try:
+                content = yaml.safe_load(content)  # JSON is YAML, too
+            except (yaml.YAMLError, RecursionError, ValueError):
+                continue
+        if isinstance(content, dict) and key[at + 1 :] in content:
+            return content, key[at + 1 :]
+    return entry, key
 
 
 def _digest(answer: Any, version: int) -> str:

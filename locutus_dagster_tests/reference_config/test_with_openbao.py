@@ -117,12 +117,13 @@ def test_the_configuration_may_lie_in_vault_itself(
         assert target.model_dump()["bucket"] == bucket
 
 
-def test_a_secret_that_no_reference_reaches_is_a_fault(tmp_path: Path) -> None:
+def test_a_secret_inside_a_whole_configuration_is_referred_to_there(tmp_path: Path) -> None:
     old = {**BASE, "onprem_dicom_stage_config_vault_path": "namespace:/rootpath/nested/production"}
-    with pytest.raises(
-        ReferenceConfigError, match=r"config\.yaml:3 onprem.*no key 'production\.or"
-    ):
-        layer({"PATH_TO_CONFIG": str(write(tmp_path, old))})
+    found = layer({"PATH_TO_CONFIG": str(write(tmp_path, old))})
+    assert found is not None
+    source = source_of(Settings(**found.values))
+    assert source.password == "vault:namespace:/rootpath/nested#production.orthanc_password"
+    assert Settings(**found.values).secrets.resolve(source.password) == "hush-orthanc"
 
 
 @pytest.mark.parametrize("from_vault", [False, True])
