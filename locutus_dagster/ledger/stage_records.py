@@ -1,4 +1,4 @@
-"""The plain values of the stage: studies at the source, as the ledger hands them out and takes them.
+"""The plain values of the stage, as the ledger hands them out and takes them.
 
 What belongs here: frozen dataclasses. What does not: SQLAlchemy (`stage.py`).
 """
