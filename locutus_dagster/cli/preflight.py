@@ -189,6 +189,7 @@ def show_preflight(
         left_out = 0
         worth: list[Foreseen] = []
         with _csv(csv, accessions) as table:
+            summary.hear(parts.source.check())
             for record in _looked_at(items, parts, options, err):
                 summary.add(record)
                 if table is not None:
@@ -233,7 +234,6 @@ def _looked_at(
         disable=not err.is_terminal,
     ) as progress:
         task = progress.add_task("asking the source", total=len(items))
-        parts.source.check()
         for record in preflight(items, parts, options):
             progress.advance(task)
             yield record

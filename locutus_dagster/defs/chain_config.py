@@ -5,6 +5,7 @@ not: doing it (`step.py`). Nothing here may identify anybody: Dagster keeps a ru
 """
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of the fields.
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class ChainConfig(dg.Config):
     )
     manifest: str | None = Field(
         default=None, description="The name of a manifest that has been loaded before."
+    )
+    partitions: list[str] = Field(
+        default=[], description="Exactly these partitions (keys such as batch1~000007)."
     )
     status: list[str] = Field(
         default=[],
@@ -99,13 +103,14 @@ class ChainConfig(dg.Config):
         """
         from locutus_dagster.pipeline.choosing import selection
 
-        return selection(
+        chosen = selection(
             manifests=(manifest,) if manifest else (),
             statuses=tuple(self.status),
             subjects=tuple(self.subject),
             accession_file=Path(self.accession_file) if self.accession_file else None,
             changed_since=self.changed_since,
         )
+        return replace(chosen, partition_keys=tuple(self.partitions))
 
     def given(self) -> dict[str, Any]:
         """What was said, for a run's configuration; what was left out is not in it."""

@@ -20,9 +20,11 @@ __all__ = [
     "ROUND",
     "SUMMARY",
     "TARGET",
+    "WHOLE",
     "asset_key",
     "chain_keys",
     "io_keys",
+    "manifests_name",
     "partitions_name",
     "scoped",
 ]
@@ -38,6 +40,8 @@ PAUSED = "paused"
 # The group of assets that are no part of a chain. A workspace's group holds its chain alone, so
 # that "Materialize all" there means just that.
 OPERATIONS = "operations"
+#: The partition of a report on all manifests of a workspace; no manifest can be called so.
+WHOLE = "(whole workspace)"
 # The kinds of IO managers that a workspace has.
 INTERIM, TARGET, SUMMARY = "interim_zip_io", "target_io", "summary_io"
 
@@ -55,6 +59,11 @@ def chain_keys(workspace: str) -> dict[Artifact, dg.AssetKey]:
 def partitions_name(workspace: str) -> str:
     """The name of the workspace's dynamic partitions."""
     return f"accessions__{workspace}"
+
+
+def manifests_name(workspace: str) -> str:
+    """The name of the dynamic partitions of a workspace's reports."""
+    return f"manifests__{workspace}"
 
 
 def io_keys(workspace: str) -> dict[str, str]:

@@ -125,7 +125,7 @@ def _look(
         items, unknown = chosen(parts, config.selection(), options)
         summary = PreflightSummary(circumstances(parts))
         worth: list[Foreseen] = []
-        parts.source.check()
+        summary.hear(parts.source.check())
         for record in preflight(items, parts, options):
             summary.add(record)
             if summary.worth_a_line(record) and len(worth) < _MOST_ROWS:

@@ -1,8 +1,8 @@
 """The stage: what the source has, as its log of changes told it, and what was done about it.
 
-What belongs here: which studies are due, what was asked for and what came of it. What does not: what
-was seen at the source (`stage_looks.py`), figures (`stage_reports.py`), and reading the log and
-deciding (`pipeline/watching.py`).
+What belongs here: which studies are due, what was asked for and what came of it. What does not:
+what was seen at the source (`stage_looks.py`), figures (`stage_reports.py`), and reading the log
+and deciding (`pipeline/watching.py`).
 
 A study's versions are counted (`revision`), and so is what has been done (`handled`). Numbers of
 the source's log take no part in that: they begin anew when its database is replaced.
@@ -17,12 +17,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from locutus_dagster.ledger.claims import clock
-from locutus_dagster.ledger.schema import Accession, Event, Manifest, ManifestRow, StageStudy
+from locutus_dagster.ledger.claims import ClaimLostError, clock
+from locutus_dagster.ledger.schema import (
+    Accession,
+    Delivery,
+    Event,
+    Manifest,
+    ManifestRow,
+    StageStudy,
+    now,
+)
 from locutus_dagster.ledger.stage_looks import SETTLED_AFTER, StageLooks, chunks, locked_cursor
 from locutus_dagster.ledger.stage_records import Mark, StagedStudy, Verdict
 from locutus_dagster.ledger.stage_reports import StageReports, same_accession
 from locutus_dagster.ledger.states import State
+from locutus_dagster.ledger.work import Attempt
 
 __all__ = ["LOST_AFTER", "SETTLED_AFTER", "Stage"]
 
@@ -154,6 +163,8 @@ class Stage(StageLooks, StageReports):
                     row.asked_at, row.asked_run, row.asked_revision = at, run_key, revision
                     row.asked_event = latest.get(row.id) or 0
                     row.not_before = None
+                    # Due until what came of it has been looked at.
+                    row.handled = min(row.handled, revision - 1)
 
     def mark_handled(self, workspace: str, verdicts: Iterable[Verdict]) -> None:
         """Note what was decided about revisions of studies; a later revision stays due."""
@@ -204,6 +215,45 @@ class Stage(StageLooks, StageReports):
         with self.session() as session:
             locked_cursor(session, workspace)
             session.get_one(StageStudy, identity).formerly = ""
+
+    def made_of(self, workspace: str, accession_number: str, source_study: str) -> int | None:
+        """The accession, if it has been delivered and what was delivered is this study."""
+        with self.session(reads_only=True) as session:
+            return session.scalar(
+                select(Accession.id).where(
+                    Accession.workspace == workspace,
+                    Accession.accession_number == accession_number,
+                    Accession.source_study == source_study,
+                    Accession.state == State.DELIVERED.value,
+                )
+            )
+
+    def supersede_moved(self, accession_id: int, *, withdraw: str, by: Attempt) -> None:
+        """What was delivered of an accession stands no more: its study has another number now.
+
+        Args:
+            withdraw: why it is to be removed from its targets; empty when it stays there.
+
+        Raises:
+            ClaimLostError: another worker has taken the accession over.
+        """
+        with self.session() as session:
+            accession = session.get_one(Accession, accession_id, with_for_update=True)
+            if by.owner is not None and accession.claimed_by != by.owner:
+                raise ClaimLostError
+            values: dict[str, Any] = {"superseded_at": now()}
+            if withdraw:
+                values["withdrawal"] = withdraw
+            session.execute(
+                update(Delivery)
+                .where(
+                    Delivery.accession_id == accession_id,
+                    Delivery.superseded_at.is_(None),
+                    Delivery.withdrawn_at.is_(None),
+                )
+                .values(**values)
+                .execution_options(synchronize_session=False)
+            )
 
     def rejudge(self, workspace: str, judged_by: str) -> int:
         """Where the rule is another one than before, studies that it refused become due again."""
@@ -276,5 +326,6 @@ def _staged() -> Any:
 def _record(row: Any) -> StagedStudy:
     fields = list(row)
     fields[_MODALITIES_AT] = tuple(filter(None, fields[_MODALITIES_AT].split(",")))
-    *plain, accession, state, answered = fields
-    return StagedStudy(*plain, accession, State(state) if state else None, bool(answered))
+    *_, state, answered = fields
+    fields[-2:] = [State(state) if state else None, bool(answered)]
+    return StagedStudy(*fields)

@@ -1,8 +1,8 @@
 """What a report over whole manifests asks: rows with their deliveries, counts, and the past.
 
-What belongs here: questions that the database answers for a hundred thousand rows at once. What does
-not: the past (`summary_past.py`), the reference's words for the answers (`summarizer/`), and one
-accession at a time (`lookup.py`).
+What belongs here: questions that the database answers for a hundred thousand rows at once. What
+does not: the past (`summary_past.py`), the reference's words for the answers (`summarizer/`), and
+one accession at a time (`lookup.py`).
 """
 
 from __future__ import annotations
@@ -243,7 +243,8 @@ def _summary_row(row: Any, standing: dict[int, tuple[StandingDelivery, ...]]) ->
 
 
 def _row_group(row: Any) -> RowGroup:
-    state, phase, reason, label, command, busy, changed, rejected, column, *flags, number = row
+    state, phase, reason, label, command, busy, changed, rejected, column, *flags = row
+    duplicate, compared, other_subject, other_attributes, with_text, rows = flags
     return RowGroup(
         _STATES.get(state),
         phase,
@@ -254,8 +255,12 @@ def _row_group(row: Any) -> RowGroup:
         changed,
         rejected,
         column,
-        *map(bool, flags),
-        rows=int(number),
+        bool(duplicate),
+        bool(compared),
+        bool(other_subject),
+        bool(other_attributes),
+        bool(with_text),
+        int(rows),
     )
 
 
@@ -283,7 +288,8 @@ def _standing(session: Session, named: Select[Any]) -> dict[int, tuple[StandingD
     )
     found: dict[int, list[StandingDelivery]] = defaultdict(list)
     for identity, target, uri, at, row_id, *attributes in session.connection().execute(statement):
-        made_for = None if row_id is None else tuple(attributes)
+        subject, imaging_type, age, position = attributes
+        made_for = None if row_id is None else (subject, imaging_type, age, position)
         found[identity].append(StandingDelivery(target, uri, at, made_for))
     return {identity: tuple(some) for identity, some in found.items()}
 

@@ -78,7 +78,9 @@ class SummaryPast(LedgerConnection):
             found += [
                 Shift(int(stretch), State(before), State(after), int(number))
                 for stretch, before, after, number in session.execute(
-                    select(*moved.c, func.count()).group_by(*moved.c)
+                    select(moved.c.stretch, moved.c.before, moved.c.after, func.count()).group_by(
+                        *moved.c
+                    )
                 )
             ]
         return sorted(found, key=lambda one: one.stretch)

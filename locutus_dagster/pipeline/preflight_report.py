@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +129,7 @@ class PreflightSummary:
         largest: the most scratch space that one accession needs.
         busy: accessions that another run has in hand.
         attention: accessions that a person should look at.
+        source: what the source says of what it holds and cannot hand out, in words.
     """
 
     around: Circumstances | None = None
@@ -146,6 +147,19 @@ class PreflightSummary:
     largest: int = 0
     busy: int = 0
     attention: int = 0
+    source: tuple[str, ...] = ()
+
+    def hear(self, checked: Mapping[str, object]) -> None:
+        """Take in what `StudySource.check` has said of files that no accession can be found by."""
+        said = (
+            ("unattributed", "belong to no accession number"),
+            ("unreadable", "could not be read"),
+        )
+        self.source = tuple(
+            f"{checked[key]:,} files of the source {what}."
+            for key, what in said
+            if checked.get(key)
+        )
 
     def add(self, record: Foreseen) -> None:
         """Count one record."""
@@ -261,7 +275,7 @@ class PreflightSummary:
                     f"{in_words(self.around.scratch_limit)} they wait for each other."
                 )
             found += self.around.notes
-        return found
+        return [*found, *self.source]
 
 
 def summed(records: Iterable[Foreseen], around: Circumstances | None = None) -> PreflightSummary:

@@ -38,12 +38,17 @@ _GENERAL = (
     both("locutus_force_success", "run.force_success", "Exit code 0 where accessions failed"),
     file(
         "locutus_run_mode",
-        "",
-        "A run ends when its work is done ('single'); repeating it is Dagster's: a schedule or a "
-        "sensor",
+        "workspaces.NAME.watch.mode",
+        "continuous: what arrives for a manifest is processed by itself; single: a run ends when "
+        "its work is done",
         "mode",
     ),
-    both("locutus_continuous_wait_secs", "run.pass_wait", "Seconds between two passes", "seconds"),
+    both(
+        "locutus_continuous_wait_secs",
+        "run.pass_wait",
+        "Seconds between two passes; where the mode is continuous also watch.interval",
+        "seconds",
+    ),
     both(
         "locutus_dicom_run_mode_continue_to_manifest_convergence",
         "run.until_converged",

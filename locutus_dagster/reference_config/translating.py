@@ -102,11 +102,6 @@ def _installation(result: Result, vault: Vault) -> None:
         result.notes.append(
             f"{told.said['locutus_DB_drop_tables'].origin}: no table is dropped, now or ever"
         )
-    if told.text("locutus_run_mode") == "continuous":
-        result.notes.append(
-            f"{told.said['locutus_run_mode'].origin}: a run ends when its work is done; let a "
-            "schedule of Dagster's repeat it (workspaces.NAME.schedule)"
-        )
 
 
 def _workspace(result: Result, vault: Vault) -> None:
@@ -127,9 +122,24 @@ def _workspace(result: Result, vault: Vault) -> None:
         orthanc_values(result, vault, _STAGE, f"{root}.source")
     else:
         result.faults.append(f"{told.name} {_STAGE}: not set, so there is no source")
+    _watching(result, root)
     _policy(result, root)
     result.take(f"{_ONPREM}subject_ID_preface", f"{root}.subject_preface")
     _qc(result, root, vault)
+
+
+def _watching(result: Result, root: str) -> None:
+    """A system that runs again and again becomes one that follows what arrives at the source."""
+    mode, wait = "locutus_run_mode", "locutus_continuous_wait_secs"
+    if result.told.text(mode) != "continuous":
+        if mode in result.told.said:
+            result.unused(mode, "single: a run ends when its work is done")
+        return
+    result.put(mode, f"{root}.watch.mode", "manifest")
+    if wait in result.told.said:
+        # Its least is a second; the reference's was none at all.
+        seconds = result.told.said[wait].value
+        result.put(wait, f"{root}.watch.interval", max(1.0, float(str(seconds))))
 
 
 def _workspace_name(result: Result) -> str:

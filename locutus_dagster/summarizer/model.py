@@ -9,13 +9,41 @@ forget to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from locutus_dagster.ledger.states import State
 
-__all__ = ["Bucket", "Failure", "Line", "Moment", "Stage", "StudyOfSeveral", "Summary", "Worked"]
+__all__ = [
+    "Bucket",
+    "Failure",
+    "Identifiers",
+    "Line",
+    "Moment",
+    "Stage",
+    "StudyOfSeveral",
+    "Summary",
+    "Worked",
+]
+
+
+class Identifiers:
+    """Every accession number and subject that a report's workspace knows, to be taken out of texts.
+
+    No data class: nothing that writes the parts of a report writes these.
+    """
+
+    __slots__ = ("accession_numbers", "subjects")
+
+    def __init__(
+        self, accession_numbers: Collection[str] = (), subjects: Collection[str] = ()
+    ) -> None:
+        self.accession_numbers = frozenset(accession_numbers)
+        self.subjects = frozenset(subjects)
+
+    def __repr__(self) -> str:
+        return f"Identifiers({len(self.accession_numbers)}, {len(self.subjects)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +75,12 @@ class Line:
         changed: kinds in which it differs from the delivery that stands.
         last_change: when the state last changed (UTC).
         processed_at: when it was last delivered (UTC).
-        targets: URIs of standing deliveries.
+        targets: URIs of standing deliveries; the names of their targets in a redacted report.
         file_name: last part of the first of them.
         qc_status: as the manifest gives it.
         studies: where several studies stand in the way and they were asked for.
+        line: in the file that the row stands in, from 1.
+        target_names: the names of the targets, one for each of `targets`.
     """
 
     manifest: str
@@ -79,6 +109,8 @@ class Line:
     delivered: int | None = None
     withheld: int | None = None
     studies: tuple[StudyOfSeveral, ...] = ()
+    line: int | None = None
+    target_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +181,26 @@ class Summary:
         detailed: whether there is a line for each row.
         redacted: whether accession numbers and subjects have been taken out.
         settings: facts for the head of the report, in order: what was asked for, and where.
-        rows: all rows that were counted; the buckets below add up to it.
+        rows: all rows that were counted; the buckets and `not_found` add up to it.
         duplicates: rows that repeat an accession of the same manifest.
-        with_text: accession numbers that are not digits alone.
+        with_text: rows whose accession number is no plain whole number: with letters, signs, blanks
+            or leading zeros.
         workspace_accessions: distinct accessions of the whole workspace.
-        not_found: accession numbers that no manifest of the ledger names (ad hoc reports).
+        not_found: accession numbers that no manifest of the ledger names, one for each row that
+            asked for one (ad hoc reports).
         rejected: rows that were not accepted when their manifest was loaded.
         buckets: how the rows stand, in the reference's words and order.
         grouped: label → count over distinct texts of status, the most frequent first.
-        states: rows by typed state.
+        states: rows by typed state; those of rejected rows and unknown accessions are in none.
         failures: errors grouped by message.
-        lines: one for each row, where detailed; made while it is written, so read it once.
+        lines: one for each row, where detailed; they may be read as often as there are forms.
         history: how the states developed.
-        work: what was done when.
-        pace: accessions an hour, None when nothing is at work.
-        eta: when what is open will be done at that pace.
+        work: what was done when, in stretches of `work_width`, those without any included.
+        pace: accessions an hour that are open no more, None when nothing is at work.
+        eta: how long what is open will take at that pace.
         stage: the source's side.
+        work_width: how long a stretch of `work` is; None where there is none.
+        identifiers: what redacting looks for; nothing once it has been done. No form shows it.
     """
 
     title: str
@@ -190,3 +226,5 @@ class Summary:
     pace: float | None = None
     eta: timedelta | None = None
     stage: Stage | None = None
+    work_width: timedelta | None = None
+    identifiers: Identifiers = field(default_factory=Identifiers, repr=False, compare=False)

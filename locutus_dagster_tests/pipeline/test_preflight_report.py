@@ -271,3 +271,11 @@ def test_the_circumstances_are_found_without_making_the_scratch_folder(
 )
 def test_sizes_are_said_in_units_of_1000(size: int, words: str) -> None:
     assert in_words(size) == words
+
+
+def test_files_of_the_source_that_no_accession_leads_to_are_said() -> None:
+    summary = PreflightSummary()
+    summary.hear({"kind": "folder", "files": 7, "unattributed": 0, "unreadable": 1200})
+    assert summary.warnings() == ["1,200 files of the source could not be read."]
+    summary.hear({"kind": "orthanc"})
+    assert summary.warnings() == []

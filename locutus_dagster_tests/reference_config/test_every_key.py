@@ -137,6 +137,15 @@ IN_CONFIG = [
     Effect("locutus_DB_dev_suffix", "_test", "ledger.name_suffix", "_test", SUFFIX),
     Effect("locutus_continuous_wait_secs", 7, "run.pass_wait", 7.0, otherwise=9),
     Effect(
+        "locutus_continuous_wait_secs",
+        7,
+        "workspaces.default.watch.interval",
+        7.0,
+        {"locutus_run_mode": "continuous"},
+        otherwise=9,
+    ),
+    Effect("locutus_run_mode", "continuous", "workspaces.default.watch.mode", "manifest"),
+    Effect(
         "locutus_dicom_run_mode_continue_to_manifest_convergence", True, "run.until_converged", True
     ),
     Effect("locutus_test", True, "run.dry_run", True),

@@ -1,0 +1,205 @@
+"""`locutus summarize`: where a batch stands, on the terminal and in files.
+
+What belongs here: the command's options, and what the terminal shows. What does not: what stands
+in a report (`summarizer/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from locutus_dagster.cli.console import err, errors_for_people, out
+from locutus_dagster.errors import LocutusError
+
+if TYPE_CHECKING:
+    from locutus_dagster.ledger import Ledger
+    from locutus_dagster.settings import Settings
+    from locutus_dagster.summarizer.model import Summary
+
+__all__ = ["summarize_command"]
+
+_FORMS = ("csv", "markdown", "html", "xlsx", "json", "reference")
+
+
+def summarize_command(
+    manifest: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of loaded manifests; by default the whole workspace."),
+    ] = None,
+    workspace: Annotated[
+        str, typer.Option("--workspace", "-w", help="The project to work in.")
+    ] = "default",
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A manifest file, or a bare list of ACCESSION_NUM, to ask about."),
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="Only rows that stand so; as in 'locutus status'."),
+    ] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
+    ] = None,
+    overview: Annotated[
+        bool, typer.Option("--overview", help="Counts alone, and no row for each accession.")
+    ] = False,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORM", help=f"Write a file: {', '.join(_FORMS)}. Several at once."),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FOLDER", help="Where files go; by default the reports'."),
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="No accession number and no subject in any form.")
+    ] = False,
+    studies: Annotated[
+        bool,
+        typer.Option("--studies", help="Ask the source about accessions with several studies."),
+    ] = False,
+) -> None:
+    """Report how a batch stands: counts on the terminal, and files in the forms asked for."""
+    with errors_for_people():
+        from locutus_dagster.settings import load_settings
+        from locutus_dagster.summarizer.redacting import redacted
+        from locutus_dagster.summarizer.reporting import report_folder, write_reports
+
+        forms = _checked(form or [])
+        settings = load_settings()
+        with _opened(settings) as ledger:
+            known = sorted({*settings.workspaces, *ledger.workspaces()})
+            if workspace not in known:
+                raise LocutusError(
+                    f"There is no workspace '{workspace}' (known: {', '.join(known) or 'none'}).",
+                    "Name another with -w.",
+                )
+            summary = _gathered(
+                ledger,
+                settings,
+                workspace,
+                manifests=tuple(manifest or ()),
+                file=file,
+                words=(tuple(status or ()), tuple(subject or ()), since),
+                detailed=not overview,
+                studies=studies,
+            )
+            if redact:
+                summary = redacted(summary)
+            _print(summary)
+            if forms:
+                folder = to or report_folder(settings, workspace)
+                for path in write_reports(summary, forms, folder).files:
+                    out.print(f"Written: {path}", highlight=False, soft_wrap=True)
+        if forms and not redact and not overview:
+            err.print(
+                "[yellow]These files hold accession numbers. Without them: --redact[/yellow]"
+            )
+
+
+def _gathered(
+    ledger: Ledger,
+    settings: Settings,
+    workspace: str,
+    *,
+    manifests: tuple[str, ...],
+    file: Path | None,
+    words: tuple[tuple[str, ...], tuple[str, ...], str | None],
+    detailed: bool,
+    studies: bool,
+) -> Summary:
+    from locutus_dagster.pipeline.choosing import check_names, selection
+    from locutus_dagster.summarizer.gathering import summarize
+
+    chosen = selection(
+        manifests=manifests, statuses=words[0], subjects=words[1], changed_since=words[2]
+    )
+    check_names(ledger, workspace, chosen)
+    summary = summarize(
+        ledger,
+        workspace,
+        manifests=manifests,
+        selection=None if chosen.everything else chosen,
+        file=file,
+        detailed=detailed,
+    )
+    if not studies:
+        return summary
+    from locutus_dagster.pipeline.parts import build_source
+    from locutus_dagster.summarizer.expanding import expand
+
+    source = build_source(settings, workspace, look_only=True)
+    try:
+        return expand(summary, source)
+    finally:
+        source.close()
+
+
+def _checked(forms: list[str]) -> list[str]:
+    unknown = [form for form in forms if form not in _FORMS]
+    if unknown:
+        raise LocutusError(
+            f"There is no form '{unknown[0]}'.", f"Choose from: {', '.join(_FORMS)}."
+        )
+    return forms
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Ledger]:
+    from locutus_dagster.ledger import Ledger
+
+    ledger = Ledger.open_existing(settings.ledger_address)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _print(summary: Summary) -> None:
+    from rich.markup import escape
+
+    from locutus_dagster.cli.tables import make_table, print_table
+
+    out.print(f"[bold]{escape(summary.title)}[/bold], as of {summary.as_of:%Y-%m-%d %H:%M} UTC")
+    table = make_table("rows", "how they stand", "")
+    for bucket in summary.buckets:
+        if bucket.count:
+            table.add_row(f"{bucket.count:,}", escape(bucket.label), escape(bucket.note))
+    table.add_row(f"{summary.rows:,}", "all rows", _beside(summary))
+    print_table(table)
+    if summary.failures:
+        failures = make_table("accessions", "phase", "reason")
+        for failure in summary.failures[:20]:
+            failures.add_row(
+                f"{failure.accessions:,}", f"{failure.phase:02d}", escape(failure.reason)
+            )
+        print_table(failures)
+    if summary.pace is not None:
+        eta = f"; done in about {_spoken(summary.eta.total_seconds())}" if summary.eta else ""
+        out.print(f"{summary.pace:,.0f} accessions an hour{eta}", highlight=False)
+    if summary.stage is not None:
+        out.print(
+            f"The source holds {summary.stage.studies:,} studies: {len(summary.stage.unnamed):,} "
+            f"that no manifest names; {len(summary.stage.lacking):,} rows that it lacks.",
+            highlight=False,
+        )
+
+
+def _beside(summary: Summary) -> str:
+    told = []
+    if summary.duplicates:
+        told.append(f"{summary.duplicates:,} repeat an accession")
+    if summary.with_text:
+        told.append(f"{summary.with_text:,} with text in the accession number")
+    return "; ".join(told)
+
+
+def _spoken(seconds: float) -> str:
+    minutes = int(seconds // 60) + 1
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,45 @@
+"""What has to be done to a value before it may stand in a cell of a spreadsheet.
+
+What belongs here: characters that a format cannot hold, and values that a spreadsheet would take
+for a formula. What does not: which value stands in which cell (`columns.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["all_plain", "is_formula", "one_line", "shielded"]
+
+#: What a formula begins with, also as it is typed with a Japanese keyboard.
+_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+_BEFORE = _STARTS | frozenset(" \t\xa0")
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def all_plain(cells: Sequence[str]) -> bool:
+    """Whether a row can be written as it is; False where `one_line` or `shielded` has work."""
+    return "".join(cells).isprintable() and not any(cell[:1] in _BEFORE for cell in cells if cell)
+
+
+def one_line(text: str) -> str:
+    """`text` with a blank for every character that ends a line, or that a file cannot hold."""
+    return _UNWRITABLE.sub(" ", text)
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may take it for a formula."""
+    return text.lstrip()[:1] in _STARTS if text else False
+
+
+def shielded(text: str, *, loads_back: bool) -> str:
+    """`text` on one line, so that no spreadsheet calculates it.
+
+    Args:
+        loads_back: the cell is read when the report is loaded as a manifest. It is shielded by a
+            blank, which the loader drops; any other by an apostrophe, which spreadsheets know.
+    """
+    plain = one_line(text)
+    if not is_formula(plain):
+        return plain
+    return f"{' ' if loads_back else chr(39)}{plain}"
