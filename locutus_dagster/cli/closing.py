@@ -103,7 +103,7 @@ def _worth_a_line(items: Sequence[WorkItem]) -> tuple[Sequence[WorkItem], int]:
 def _line(ledger: Ledger, item: WorkItem, accessions: bool) -> list[str]:
     delivered = item.state is State.DELIVERED and not item.changed
     colour = _COLOURS.get(item.state, "red")
-    shown = status(item.state, item.phase, "…", label=item.label)
+    shown = status(item.state, item.phase, "…", label=item.label, on_deck=item.on_deck)
     if delivered:
         where = _near(ledger.standing(item.accession_id)[-1].uri)
     elif item.changed:

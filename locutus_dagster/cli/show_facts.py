@@ -55,6 +55,7 @@ def brief_facts(ledger: Ledger, found: Found, *, show_number: bool) -> Facts:
             label=record.label,
             command=decision.command if decision else None,
             in_hand=busy,
+            on_deck=record.on_deck,
         ),
         "reason": record.reason,
         "phase": record.phase,

@@ -55,13 +55,17 @@ def status_command(
         typer.Option(
             metavar="WORD",
             help="Only rows whose accession stands so: pending, failed, unfinished, changed, "
-            "in-hand, '!delivered', or the beginning of one of the reference's words. Several are "
-            "united.",
+            "in-hand, on-deck, '!delivered', or the beginning of one of the reference's words. "
+            "Several are united.",
         ),
     ] = None,
     subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
     since: Annotated[
         str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Only accessions of the batch with this label, or preloaded with it."),
     ] = None,
     as_list: Annotated[
         bool, typer.Option("--list", help="A line for each row: partition, status, reason.")
@@ -98,6 +102,7 @@ def status_command(
             statuses=tuple(status or ()),
             subjects=tuple(subject or ()),
             changed_since=since,
+            labels=tuple(label or ()),
         )
         with _opened(address) as ledger:
             known = sorted({*settings.workspaces, *ledger.workspaces()})
@@ -158,6 +163,7 @@ def _facts(ledger: Ledger, workspace: str, chosen: Selection) -> dict[str, Any]:
                 "duplicates": one.duplicates,
                 "in_hand": one.in_hand,
                 "changed": one.changed,
+                "on_deck": one.on_deck,
             }
             for one in counts
         ],
@@ -261,7 +267,9 @@ def _counts(manifests: list[dict[str, Any]], filtered: bool) -> list[RenderableT
         or (state is State.DELIVERED and not filtered)
     ]
     without = [word for word in ("rejected", "duplicates") if any(one[word] for one in manifests)]
-    beside = [word for word in ("in_hand", "changed") if any(one[word] for one in manifests)]
+    beside = [
+        word for word in ("in_hand", "on_deck", "changed") if any(one[word] for one in manifests)
+    ]
     headings = [
         *(_coloured(word) for word in (*states, *without)),
         "rows",

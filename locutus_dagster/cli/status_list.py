@@ -68,6 +68,7 @@ def _row_facts(row: ListedRow, accessions: bool) -> dict[str, Any]:
         "status": _status_of(row),
         "reason": _reason_of(row),
         "in_hand": row.in_hand,
+        "on_deck": row.on_deck,
         "label": row.label,
     }
 
@@ -80,7 +81,14 @@ def _status_of(row: ListedRow) -> str:
         return "DUPLICATE"
     if row.changed and row.state is State.DELIVERED and not row.in_hand:
         return "PREVIOUS_PROCESSING_USED"
-    found = status(row.state, row.phase, label=row.label, command=row.command, in_hand=row.in_hand)
+    found = status(
+        row.state,
+        row.phase,
+        label=row.label,
+        command=row.command,
+        in_hand=row.in_hand,
+        on_deck=row.on_deck,
+    )
     return found.partition("=")[0]
 
 

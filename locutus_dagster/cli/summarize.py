@@ -98,9 +98,7 @@ def summarize_command(
                 for path in write_reports(summary, forms, folder).files:
                     out.print(f"Written: {path}", highlight=False, soft_wrap=True)
         if forms and not redact and not overview:
-            err.print(
-                "[yellow]These files hold accession numbers. Without them: --redact[/yellow]"
-            )
+            err.print("[yellow]These files hold accession numbers. Without them: --redact[/yellow]")
 
 
 def _gathered(

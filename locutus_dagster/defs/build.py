@@ -23,6 +23,7 @@ from locutus_dagster.defs.preflight import preflight_asset
 from locutus_dagster.defs.processing_schedule import processing_schedule
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.defs.sweeper import sweeper_defs
+from locutus_dagster.defs.watching import watch_sensor
 from locutus_dagster.settings import Settings, load_settings
 
 __all__ = ["build_defs"]
@@ -64,6 +65,7 @@ def _workspace_defs(workspace: str, settings: Settings, engine: EngineResource) 
         asset_checks=[pause_check(workspace)],
         jobs=[process_manifest],
         schedules=processing_schedule(workspace, settings, process_manifest.name),
+        sensors=watch_sensor(workspace, settings, process_manifest.name),
         resources={
             io[INTERIM]: InterimZipIOManager(engine, workspace),
             io[TARGET]: TargetIOManager(engine, workspace),

@@ -63,6 +63,8 @@ def process(
     workspace: str,
     config: Mapping[str, Any],
     run_id: str,
+    *,
+    tags: Mapping[str, str] | None = None,
 ) -> bool:
     """Process what `config` asks for in this process; True when nothing failed.
 
@@ -70,20 +72,21 @@ def process(
 
     Args:
         config: of the step, as `defs/chain_config.py` has it; Dagster keeps it, so it names nobody.
+        tags: more of them for the run.
     """
     job = build_defs(settings).resolve_job_def(scoped(workspace, "process_manifest"))
     step = scoped(workspace, "accession_chain")
     manifest = config.get("manifest")
     bury_dead_runs(instance)
     apply_pool_limits(instance, settings)
-    tags = {OWNER_TAG: new_owner()}
+    marks = {OWNER_TAG: new_owner(), **(tags or {})}
     if manifest:
-        tags["locutus/manifest"] = str(manifest)
+        marks["locutus/manifest"] = str(manifest)
     result = job.execute_in_process(
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
-        tags=tags,
+        tags=marks,
         run_config={
             "ops": {step: {"config": dict(config)}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

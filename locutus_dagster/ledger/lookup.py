@@ -71,6 +71,7 @@ class AccessionRecord:
     label: str
     claimed_by: str | None
     claimed_until: datetime | None
+    on_deck: bool
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ class Lookup(LedgerConnection):
                 row.label,
                 row.claimed_by if busy else None,
                 until if busy else None,
+                row.on_deck,
             )
 
     def rows_of(self, accession_id: int) -> list[RowRecord]:

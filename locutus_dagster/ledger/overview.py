@@ -51,6 +51,7 @@ class ManifestCount:
             accession.
         in_hand: rows whose accession a worker has in hand; they are among the states too.
         changed: rows that differ from the delivery that stands; they are among the states too.
+        on_deck: rows whose accession is marked for a batch that has not come to it; likewise.
     """
 
     manifest: str
@@ -60,6 +61,7 @@ class ManifestCount:
     duplicates: int = 0
     in_hand: int = 0
     changed: int = 0
+    on_deck: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class ListedRow:
     changed: str
     command: ResolveCommand | None
     in_hand: bool
+    on_deck: bool
     rejected: bool
     rejected_column: str
 
@@ -146,6 +149,7 @@ class Overview(LedgerConnection):
                     func.count(ManifestRow.id),
                     _count_if(and_(whole, in_hand(at))),
                     _count_if(and_(whole, ManifestRow.changed != "")),
+                    _count_if(and_(whole, Accession.on_deck)),
                 )
                 .group_by(Manifest.id, Manifest.name, kind)
                 .order_by(Manifest.id)
@@ -260,7 +264,7 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 def _manifest_count(name: str, rows: list[Any]) -> ManifestCount:
-    by_kind = {kind: int(number) for _, kind, number, _, _ in rows}
+    by_kind = {kind: int(number) for _, kind, number, *_ in rows}
     return ManifestCount(
         name,
         sum(by_kind.values()),
@@ -269,6 +273,7 @@ def _manifest_count(name: str, rows: list[Any]) -> ManifestCount:
         by_kind.get(_DUPLICATE, 0),
         sum(int(row[3]) for row in rows),
         sum(int(row[4]) for row in rows),
+        sum(int(row[5]) for row in rows),
     )
 
 
@@ -293,6 +298,7 @@ def _listed(
             ManifestRow.changed,
             standing_command(),
             case((in_hand(at), 1), else_=0),
+            Accession.on_deck,
             ManifestRow.rejected != "",
             ManifestRow.rejected_column,
         )
@@ -304,7 +310,7 @@ def _listed(
 
 def _listed_row(row: Any) -> ListedRow:
     manifest, row_number, line, key, number, state, phase, reason, label, *rest = row
-    changed, command, busy, rejected, column = rest
+    changed, command, busy, on_deck, rejected, column = rest
     return ListedRow(
         manifest,
         row_number,
@@ -318,6 +324,7 @@ def _listed_row(row: Any) -> ListedRow:
         changed,
         ResolveCommand(command) if command else None,
         bool(busy),
+        bool(on_deck),
         bool(rejected),
         column,
     )

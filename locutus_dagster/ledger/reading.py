@@ -333,6 +333,7 @@ _ITEM_COLUMNS = (
     ManifestRow.resolve_via,
     Accession.updated_at,
     Accession.claimed_until,
+    Accession.on_deck,
 )
 
 

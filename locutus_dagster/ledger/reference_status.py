@@ -49,6 +49,12 @@ _ON_DECK = {
     State.AMBIGUOUS: "ZZZ-ONDECK-2-RESOLVE-ERROR_MULTIPLE_CHANGE_UUIDS",
     State.REQUESTED: "ZZZ-ONDECK-4-RE-PROCESSING_CHANGE",
 }
+#: What has been marked for a batch, where that has a word of its own. A batch always has a label:
+#: the reference's Preloader writes its suffix, and a run that lists what it resumes writes none.
+_MARKED = {
+    State.LOADED: "ZZZ-ONDECK-PENDING_CHANGE",  # nobody has looked for a study yet
+    **dict.fromkeys((State.EXTRACTED, State.DEIDENTIFIED), "ZZZ-ONDECK-4-PROCESSING_CHANGE"),
+}
 
 
 def status(
@@ -69,12 +75,13 @@ def status(
         label: of the batch, shown where the reference shows a suffix.
         command: the resolution that stands for the accession.
         in_hand: a worker is at it at this moment.
-        on_deck: a run has it on its list, and no worker has come to it yet.
+        on_deck: a run has it on its list, or it was marked for a batch, which then has a label;
+            and no worker has come to it yet.
     """
     if in_hand and state in _IN_HAND:
         return _IN_HAND[state]
     if on_deck and state in _ON_DECK:
-        return f"{_ON_DECK[state]}:{label}" if label else _ON_DECK[state]
+        return f"{_MARKED.get(state, _ON_DECK[state])}:{label}" if label else _ON_DECK[state]
     if state is State.FAILED:
         return f"ERROR_PHASE{phase or Phase.PREPARE:02d}=[{reason}]"
     text = _TEXTS[state]

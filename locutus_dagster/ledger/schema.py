@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -153,6 +154,8 @@ class Accession(Base):
     row_id: Mapped[int | None] = mapped_column(_ID)
     generation: Mapped[int] = mapped_column(server_default="1", default=1)
     label: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # of a batch, for people
+    # Marked for a batch, and nobody has come to it since (the reference's ZZZ-ONDECK).
+    on_deck: Mapped[bool] = mapped_column(server_default=false(), default=False)
     claimed_by: Mapped[str | None]  # the worker that has it in hand
     claimed_until: Mapped[datetime | None]  # unless the worker says again that it lives
 

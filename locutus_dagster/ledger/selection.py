@@ -42,6 +42,7 @@ class Standing:
         commands: of the resolution that stands; a None among them: there is none.
         in_hand: only what a worker has in hand at this moment.
         changed: only rows that a run found to differ from the delivery that stands.
+        on_deck: only what is marked for a batch that has not come to it.
     """
 
     states: frozenset[State] | None = None
@@ -49,6 +50,7 @@ class Standing:
     commands: frozenset[ResolveCommand | None] | None = None
     in_hand: bool = False
     changed: bool = False
+    on_deck: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Selection:
             file did.
         changed_since: accessions whose state has changed at or after this time.
         partition_keys: exactly these.
+        labels: of the batch that the accession was last marked for or processed in; exact.
     """
 
     manifests: tuple[str, ...] = ()
@@ -81,6 +84,7 @@ class Selection:
     any_of: tuple[Standing, ...] = ()
     none_of: tuple[Standing, ...] = ()
     accession_lines: tuple[int, ...] = field(default=(), repr=False)
+    labels: tuple[str, ...] = ()
 
     @property
     def everything(self) -> bool:
@@ -151,6 +155,8 @@ def conditions(
         where.append(Accession.accession_number.in_(selection.accession_numbers))
     if selection.partition_keys:
         where.append(ManifestRow.partition_key.in_(selection.partition_keys))
+    if selection.labels:
+        where.append(Accession.label.in_(selection.labels))
     if selection.changed_since is not None:
         where.append(Accession.updated_at >= selection.changed_since)
     common = Standing(selection.states, selection.phases, changed=selection.changed)
@@ -202,6 +208,8 @@ def _holds(one: Standing, at: datetime) -> list[ColumnElement[bool]]:
         where.append(in_hand(at))
     if one.changed:
         where.append(ManifestRow.changed != "")
+    if one.on_deck:
+        where.append(Accession.on_deck.is_(True))
     return where
 
 

@@ -23,6 +23,7 @@ from locutus_dagster.ledger.deliveries import Deliveries, add_delivery
 from locutus_dagster.ledger.lookup import Lookup
 from locutus_dagster.ledger.overview import Overview
 from locutus_dagster.ledger.pauses import Pauses
+from locutus_dagster.ledger.preloading import Preloading
 from locutus_dagster.ledger.recalls import Recalls
 from locutus_dagster.ledger.resolutions import Resolutions
 from locutus_dagster.ledger.schema import (
@@ -63,6 +64,7 @@ class Ledger(
     Claims,
     Recalls,
     Resolutions,
+    Preloading,
     Pauses,
     Stage,
     Summaries,
@@ -255,7 +257,8 @@ def move(
 ) -> Accession:
     """Change an accession's state within a transaction, and append the event.
 
-    Where the state is one that nothing is resumed from, artifacts are written off.
+    Where the state is one that nothing is resumed from, artifacts are written off. Whatever it is,
+    the accession is no longer on deck: somebody has come to it.
 
     Raises:
         IllegalTransitionError: the table does not allow it.
@@ -271,6 +274,7 @@ def move(
     accession.reason = reason
     accession.run_id = by.run_id
     accession.updated_at = now()
+    accession.on_deck = False
     if by.row_id is not None:
         accession.row_id = by.row_id
     if by.label is not None:

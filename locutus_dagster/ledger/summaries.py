@@ -123,6 +123,7 @@ class Summaries(SummaryPast):
                     func.coalesce(Accession.label, "").label("label"),
                     standing_command().label("command"),
                     _as_number(in_hand(at)).label("in_hand"),
+                    _as_number(Accession.on_deck.is_(True)).label("on_deck"),
                     ManifestRow.changed.label("changed"),
                     ManifestRow.rejected.label("rejected"),
                     ManifestRow.rejected_column.label("rejected_column"),
@@ -207,13 +208,15 @@ def _columns(at: datetime) -> tuple[ColumnElement[Any] | Any, ...]:
         Accession.delivered,
         Accession.withheld,
         _as_number(Accession.row_id == ManifestRow.id),
+        _as_number(Accession.on_deck.is_(True)),
     )
 
 
 def _summary_row(row: Any, standing: dict[int, tuple[StandingDelivery, ...]]) -> SummaryRow:
     manifest, number, line, key, identity, accession, *rest = row
     subject, imaging_type, age, position, qc, duplicate, changed, rejected, column, *rest = rest
-    state, phase, reason, label, command, busy, updated, instances, delivered, withheld, own = rest
+    state, phase, reason, label, command, busy, updated, instances, *rest = rest
+    delivered, withheld, own, on_deck = rest
     return SummaryRow(
         manifest,
         number,
@@ -239,11 +242,13 @@ def _summary_row(row: Any, standing: dict[int, tuple[StandingDelivery, ...]]) ->
         withheld,
         bool(own),
         standing.get(identity, ()),
+        bool(on_deck),
     )
 
 
 def _row_group(row: Any) -> RowGroup:
-    state, phase, reason, label, command, busy, changed, rejected, column, *flags = row
+    state, phase, reason, label, command, busy, on_deck, *rest = row
+    changed, rejected, column, *flags = rest
     duplicate, compared, other_subject, other_attributes, with_text, rows = flags
     return RowGroup(
         _STATES.get(state),
@@ -261,6 +266,7 @@ def _row_group(row: Any) -> RowGroup:
         bool(other_attributes),
         bool(with_text),
         int(rows),
+        bool(on_deck),
     )
 
 

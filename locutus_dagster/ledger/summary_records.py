@@ -60,6 +60,7 @@ class SummaryRow:
         rejected: why, empty when it was accepted.
         current: it is the row that the accession is, or was last, processed for.
         standing: deliveries, oldest first.
+        on_deck: the accession is marked for a batch that has not come to it.
     """
 
     manifest: str
@@ -86,6 +87,7 @@ class SummaryRow:
     withheld: int | None
     current: bool
     standing: tuple[StandingDelivery, ...] = ()
+    on_deck: bool = False
 
     @property
     def made_for(self) -> tuple[str, str, str, str] | None:
@@ -120,6 +122,7 @@ class RowGroup:
     other_attributes: bool
     with_text: bool
     rows: int
+    on_deck: bool = False
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ class WorkItem:
             that stands.
         current_row_id: the row that the accession was last processed for.
         claimed_until: when the claim of the worker that has it in hand ends, None if none has.
+        on_deck: it has been marked for a batch, and nobody has come to it since.
     """
 
     workspace: str
@@ -87,6 +88,7 @@ class WorkItem:
     resolve_via: str = ""
     updated_at: datetime | None = None
     claimed_until: datetime | None = None
+    on_deck: bool = False
 
     @property
     def attributes(self) -> tuple[str, str, str, str]:

@@ -41,8 +41,10 @@ _POINTS: frozenset[_Point] = frozenset(
 _FINISHED = frozenset({State.DELIVERED, State.RECALLED, State.DROPPED})
 _CHANGED = Standing(changed=True)
 _IN_HAND = Standing(in_hand=True)
+_ON_DECK = Standing(on_deck=True)
 _COMMANDS: tuple[ResolveCommand | None, ...] = (None, *ResolveCommand)
 _CHANGED_TEXT = "PREVIOUS_PROCESSING_USED_["
+_ANY = "label"  # what is marked for a batch always has one
 
 #: What a word means: points that are meant whatever else holds, and what points cannot say.
 _Meaning = tuple[frozenset[_Point], tuple[Standing, ...]]
@@ -59,6 +61,7 @@ _OWN_WORDS: dict[str, _Meaning] = {
     "unfinished": (_points(set(State) - _FINISHED), ()),
     "changed": (frozenset(), (_CHANGED,)),
     "in-hand": (frozenset(), (_IN_HAND,)),
+    "on-deck": (frozenset(), (_ON_DECK,)),
 }
 #: The words of our own; beside them there is the beginning of any of the reference's.
 STATUS_WORDS = tuple(_OWN_WORDS)
@@ -79,6 +82,7 @@ def selection(
     accession_file: Path | None = None,
     changed_since: str | None = None,
     partitions: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> Selection:
     """Turn words into a filter; everything that is given has to hold.
 
@@ -88,6 +92,7 @@ def selection(
             them are taken away. One may hold several, separated by commas.
         accession_file: one accession number a line, or a CSV with a column ACCESSION_NUM.
         changed_since: a date or time, local where it names no zone, or an age such as 2h, 3d, 1w.
+        labels: of batches, as they were given; one of them.
 
     Raises:
         ChoosingError: a word or the time cannot be understood.
@@ -102,6 +107,7 @@ def selection(
         accession_lines=() if listed is None else tuple(line for line, _ in listed),
         changed_since=None if changed_since is None else parse_since(changed_since),
         partition_keys=tuple(partitions),
+        labels=tuple(labels),
     )
 
 
@@ -252,6 +258,14 @@ def _reference_meaning(beginning: str) -> _Meaning:
     )
     if at_work:
         further.append(Standing(at_work, in_hand=True))
+    marked = frozenset(
+        state
+        for state in State
+        if (shown := status(state, on_deck=True, label=_ANY)) != status(state, label=_ANY)
+        and begins(shown.partition(":")[0])
+    )
+    if marked:
+        further.append(Standing(marked, on_deck=True))
     if begins(_CHANGED_TEXT):
         further.append(_CHANGED)
     return frozenset(points), tuple(further)

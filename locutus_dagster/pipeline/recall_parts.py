@@ -31,6 +31,7 @@ __all__ = [
     "Recalling",
     "checked_reason",
     "concerned",
+    "holds_a_number",
     "recall_parts",
 ]
 
@@ -144,15 +145,22 @@ def checked_reason(reason: str, rows: Iterable[WorkItem]) -> str:
     kept = " ".join(reason.split())
     if not kept:
         raise RecallError("A reason is missing.", "Say why in words that identify nobody.")
-    said, squeezed = _folded(kept), _squeezed(kept)
-    for number in {row.accession_number for row in rows}:
+    if holds_a_number(kept, {row.accession_number for row in rows}):
+        raise RecallError(
+            "The reason holds an accession number.",
+            "Say why in words that identify nobody: the reason is shown in reports and logs.",
+        )
+    return kept
+
+
+def holds_a_number(text: str, numbers: Iterable[str]) -> bool:
+    """Whether one of these accession numbers stands in a text, however it is written there."""
+    said, squeezed = _folded(text), _squeezed(text)
+    for number in numbers:
         core = _squeezed(number)
         if _folded(number) in said or (len(core) >= _SHORTEST_SQUEEZED and core in squeezed):
-            raise RecallError(
-                "The reason holds an accession number.",
-                "Say why in words that identify nobody: the reason is shown in reports and logs.",
-            )
-    return kept
+            return True
+    return False
 
 
 def _folded(text: str) -> str:

@@ -165,7 +165,13 @@ def _status(of: SummaryRow | RowGroup, kinds: Sequence[str], old: str, new: str)
     if of.state is State.DELIVERED and kinds:
         return previous_processing_used([old], [new], settings_among(kinds))
     return status(
-        of.state, of.phase, of.reason, label=of.label, command=of.command, in_hand=of.in_hand
+        of.state,
+        of.phase,
+        of.reason,
+        label=of.label,
+        command=of.command,
+        in_hand=of.in_hand,
+        on_deck=of.on_deck,
     )
 
 

@@ -58,6 +58,7 @@ def matches(chosen: Selection) -> frozenset[Case]:
             and (one.commands is None or command in one.commands)
             and (not one.in_hand or in_hand)
             and (not one.changed or changed)
+            and not one.on_deck  # which none of the cases is
         )
 
     common = Standing(chosen.states, chosen.phases, changed=chosen.changed)

@@ -150,9 +150,7 @@ class FakePacs:
     ) -> dict[str, StudyFacts]:
         self._ask("describe")
         wanted = {*study_ids, *(self._of[one] for one in parts if one in self._of)}
-        return {
-            one: _facts(self.studies[one]) for one in sorted(wanted) if one in self.studies
-        }
+        return {one: _facts(self.studies[one]) for one in sorted(wanted) if one in self.studies}
 
     def find(self, accession_number: str) -> list[FoundStudy]:
         self._ask("find")
@@ -283,9 +281,7 @@ class Watched:
     def process(self, key: str, reprocess: Reprocess | None = None) -> None:
         """One accession, as far as the ledger is concerned."""
         item, ledger = self.item(key), self.ledger
-        found = settle(
-            self.pacs.find(item.accession_number), ledger.resolution(item.accession_id)
-        )
+        found = settle(self.pacs.find(item.accession_number), ledger.resolution(item.accession_id))
         by = Attempt(row_id=item.row_id)
         if item.state is State.DELIVERED:
             changed = isinstance(found, FoundStudy) and found.fingerprint != self.made_from(item)

@@ -127,9 +127,7 @@ def _line(line: Line, as_of: datetime) -> dict[str, Any]:
         "instances": line.instances,
         "delivered": line.delivered,
         "withheld": line.withheld,
-        "studies": [
-            {"number": study.number, "facts": dict(study.facts)} for study in line.studies
-        ],
+        "studies": [{"number": study.number, "facts": dict(study.facts)} for study in line.studies],
     }
 
 

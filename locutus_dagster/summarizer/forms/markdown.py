@@ -21,7 +21,8 @@ __all__ = ["MOST_ROWS", "write"]
 #: Rows in the table; a viewer of Markdown gives up on many more.
 MOST_ROWS = 1000
 _MOST_NAMED = 200
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~])")
+#: An underscore within a word is shown as it is.
+_SPECIAL = re.compile(r"([\\`*{}\[\]<>|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 _COLUMNS = (
     "partition",
     "subject",

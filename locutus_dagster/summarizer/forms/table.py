@@ -11,15 +11,15 @@ from __future__ import annotations
 from itertools import islice
 
 from locutus_dagster.summarizer.forms.facts import PROGRESS
-from locutus_dagster.summarizer.forms.wording import hours_since, second
+from locutus_dagster.summarizer.forms.wording import second, since
 from locutus_dagster.summarizer.model import Line, Summary
 
-__all__ = ["TableRow", "bucket_rows", "failure_rows", "line_rows", "state_rows"]
+__all__ = ["TableRow", "failure_rows", "line_rows", "overview_rows", "state_rows"]
 
-TableRow = dict[str, str | int | float | None]
+TableRow = dict[str, str | int]
 
 
-def bucket_rows(summary: Summary) -> list[TableRow]:
+def overview_rows(summary: Summary) -> list[TableRow]:
     """The counts in the reference's words, with NOT_FOUND; those that are zero are left out."""
     rows: list[TableRow] = [
         {"status": one.label, "rows": one.count} for one in summary.buckets if one.count
@@ -54,14 +54,20 @@ def line_rows(summary: Summary, most: int = 500) -> list[TableRow]:
 def _row(line: Line, summary: Summary) -> TableRow:
     return {
         "partition": line.partition_key or f"row {line.row_number}",
-        "subject": line.subject_id,
+        # In a row that was not accepted, anything may stand in the place of the subject.
+        "subject": line.subject_id if line.partition_key else "",
         "bucket": line.bucket,
         "state": line.state.value if line.state else "",
-        "phase": line.phase,
+        "phase": "" if line.phase is None else f"{line.phase:02d}",
         "reason": line.reason,
         "changed": ", ".join(line.changed),
         "last_change": second(line.last_change),
-        "hours_since": hours_since(line.last_change, summary.as_of),
-        "instances": line.instances,
-        "withheld": line.withheld,
+        "since": since(line.last_change, summary.as_of),
+        "instances": _number(line.instances),
+        "withheld": _number(line.withheld),
     }
+
+
+def _number(value: int | None) -> str:
+    """As text, because a column of Dagster's has one type and an empty cell is no number."""
+    return "" if value is None else str(value)

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-__all__ = ["clock", "count", "duration", "hours_since", "minute", "percent", "second", "since", "utc"]
+__all__ = [
+    "clock",
+    "count",
+    "duration",
+    "hours_since",
+    "minute",
+    "percent",
+    "second",
+    "since",
+    "utc",
+]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 

@@ -1,0 +1,141 @@
+"""`locutus watch`: what the sensor does, in the foreground and without a daemon.
+
+What belongs here: the loop, what is printed, and ending well. What does not: what is read and
+decided (`pipeline/watching.py`).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from locutus_dagster.cli.console import err, errors_for_people, out
+
+if TYPE_CHECKING:
+    from locutus_dagster.settings import Settings
+
+__all__ = ["watch_command"]
+
+
+class _Ended(KeyboardInterrupt):
+    """Somebody has asked the process to end while a run was at work."""
+
+
+def watch_command(
+    workspace: Annotated[
+        str, typer.Option("--workspace", "-w", help="The project to work in.")
+    ] = "default",
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=1, help="Between two looks; by default as settings say."
+        ),
+    ] = None,
+    looks: Annotated[
+        int | None, typer.Option(min=1, help="End after so many looks; by default never.")
+    ] = None,
+) -> None:
+    """Follow what arrives and changes at the source, and process it, until SIGTERM or Ctrl-C."""
+    with errors_for_people():
+        from locutus_dagster.settings import load_settings
+
+        settings = load_settings()
+        told = settings.workspace(workspace).watch
+        wait = interval or (told.interval if told else 60.0)
+        with _ending() as ended:
+            out.print(
+                f"Watching the source of workspace '{workspace}' every {wait:g} s "
+                "(Ctrl-C or SIGTERM ends it).",
+                highlight=False,
+            )
+            done = 0
+            while not ended.is_set():
+                _look(settings, workspace)
+                done += 1
+                if looks is not None and done >= looks:
+                    break
+                ended.wait(wait)
+        out.print("Ended; what was begun is finished, or a later run resumes it.")
+
+
+@contextmanager
+def _ending() -> Iterator[threading.Event]:
+    """An event that a signal sets; one that comes during a run interrupts it first."""
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+        raise _Ended
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield ended
+    except _Ended:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _look(settings: Settings, workspace: str) -> None:
+    """One look, and the runs that follow from it; what cannot be done now is said."""
+    from locutus_dagster.defs.instance import new_run_id, open_instance, process
+    from locutus_dagster.defs.partitions import register_partitions
+    from locutus_dagster.defs.watching import ARRIVALS_TAG, config_of, forget_lost
+    from locutus_dagster.pipeline.parts import build_parts
+    from locutus_dagster.pipeline.watching import Watcher, WatchingError
+    from locutus_dagster.sources.base import SourceError
+
+    parts = build_parts(settings, workspace)
+    try:
+        with open_instance(settings) as instance:
+            watcher = Watcher(parts)
+            forget_lost(instance, watcher)
+            report = watcher.poll()
+            plans = watcher.requests()
+            now = datetime.now(timezone.utc)
+            if report.new or report.changed or report.gone or plans:
+                _say(
+                    f"{report.new} new, {report.changed} changed, {report.gone} gone; "
+                    f"{sum(len(plan.partition_keys) for plan in plans)} accessions to process"
+                )
+            for notice in watcher.notices:
+                _say(f"{notice.partition_key}: {notice.words}")
+            for problem in watcher.problems:
+                err.print(f"[yellow]{escape(problem)}[/yellow]", highlight=False, soft_wrap=True)
+            for plan in plans:
+                register_partitions(instance, workspace, plan.partition_keys)
+                watcher.asked(plan, now)
+                succeeded = process(
+                    instance,
+                    settings,
+                    workspace,
+                    config_of(plan),
+                    new_run_id(),
+                    tags={ARRIVALS_TAG: plan.run_key},
+                )
+                states = parts.ledger.work_items(workspace, plan.partition_keys)
+                ended = ", ".join(sorted({item.state.value for item in states}))
+                _say(
+                    f"{len(states)} accessions: {ended}{'' if succeeded else ' (see locutus status)'}"
+                )
+    except WatchingError:
+        raise
+    except SourceError as error:
+        # The source may be back at the next look.
+        err.print(f"[yellow]{escape(str(error))}[/yellow]", highlight=False, soft_wrap=True)
+    finally:
+        parts.close()
+
+
+def _say(words: str) -> None:
+    at = datetime.now(timezone.utc)
+    out.print(f"{at:%Y-%m-%d %H:%M:%S} UTC  {escape(words)}", highlight=False, soft_wrap=True)
