@@ -20,10 +20,12 @@ from locutus_dagster import __version__
 from locutus_dagster.cli.config import config_app
 from locutus_dagster.cli.console import err, errors_for_people, out
 from locutus_dagster.cli.deid import deid_command
+from locutus_dagster.cli.follow_up import follow_up_command
 from locutus_dagster.cli.keys import keys_app
 from locutus_dagster.cli.loading import load_manifest_command
 from locutus_dagster.cli.pause import pause_command, resume_command
 from locutus_dagster.cli.preflight import preflight_command
+from locutus_dagster.cli.preload import preload_command, preset_command
 from locutus_dagster.cli.recall import recall_command
 from locutus_dagster.cli.report import report_command
 from locutus_dagster.cli.resolve import resolve_command
@@ -31,7 +33,9 @@ from locutus_dagster.cli.run import run_command
 from locutus_dagster.cli.show import show_command
 from locutus_dagster.cli.split import split_command
 from locutus_dagster.cli.status import status_command
+from locutus_dagster.cli.summarize import summarize_command
 from locutus_dagster.cli.sweep import sweep_command
+from locutus_dagster.cli.watch import watch_command
 
 __all__ = ["app"]
 
@@ -67,6 +71,11 @@ app.command("pause")(pause_command)
 app.command("resume")(resume_command)
 app.command("sweep")(sweep_command)
 app.command("split")(split_command)
+app.command("summarize")(summarize_command)
+app.command("follow-up")(follow_up_command)
+app.command("preload")(preload_command)
+app.command("preset")(preset_command)
+app.command("watch")(watch_command)
 
 
 @app.command("ui")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["summarize_command"]
 
-_FORMS = ("csv", "markdown", "html", "xlsx", "json", "reference")
+_FORMS = ("csv", "lines", "markdown", "html", "xlsx", "json")
 
 
 def summarize_command(
@@ -169,6 +169,8 @@ def _print(summary: Summary) -> None:
     for bucket in summary.buckets:
         if bucket.count:
             table.add_row(f"{bucket.count:,}", escape(bucket.label), escape(bucket.note))
+    if summary.not_found and not any(one.label == "NOT_FOUND" for one in summary.buckets):
+        table.add_row(f"{len(summary.not_found):,}", "NOT_FOUND", "in no manifest of the ledger")
     table.add_row(f"{summary.rows:,}", "all rows", _beside(summary))
     print_table(table)
     if summary.failures:

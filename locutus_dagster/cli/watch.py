@@ -124,9 +124,8 @@ def _look(settings: Settings, workspace: str) -> None:
                 )
                 states = parts.ledger.work_items(workspace, plan.partition_keys)
                 ended = ", ".join(sorted({item.state.value for item in states}))
-                _say(
-                    f"{len(states)} accessions: {ended}{'' if succeeded else ' (see locutus status)'}"
-                )
+                more = "" if succeeded else "; look at them with: locutus status"
+                _say(f"{len(states)} accessions: {ended}{more}")
     except WatchingError:
         raise
     except SourceError as error:

@@ -21,6 +21,7 @@ from locutus_dagster.defs.names import INTERIM, SUMMARY, TARGET, chain_keys, io_
 from locutus_dagster.defs.pause import pause_check
 from locutus_dagster.defs.preflight import preflight_asset
 from locutus_dagster.defs.processing_schedule import processing_schedule
+from locutus_dagster.defs.reports import report_defs
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.defs.sweeper import sweeper_defs
 from locutus_dagster.defs.watching import watch_sensor
@@ -60,7 +61,7 @@ def _workspace_defs(workspace: str, settings: Settings, engine: EngineResource) 
         description="Load a manifest and process it in one run: for CI and the command line. "
         "Configure the step with `file` (a manifest to load) or `manifest` (one loaded before).",
     )
-    return dg.Definitions(
+    chain = dg.Definitions(
         assets=[chain_asset(workspace, settings), preflight_asset(workspace, settings)],
         asset_checks=[pause_check(workspace)],
         jobs=[process_manifest],
@@ -72,3 +73,4 @@ def _workspace_defs(workspace: str, settings: Settings, engine: EngineResource) 
             io[SUMMARY]: SummaryIOManager(engine, workspace),
         },
     )
+    return dg.Definitions.merge(chain, report_defs(workspace, settings))

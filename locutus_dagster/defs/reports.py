@@ -14,10 +14,15 @@ from pydantic import Field
 
 from locutus_dagster.defs.names import OPERATIONS, WHOLE, manifests_name, scoped
 from locutus_dagster.defs.resources import EngineResource
-from locutus_dagster.errors import describe_unexpected
+from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.settings import ScheduleSettings, Settings
-from locutus_dagster.summarizer.forms.table import failure_rows, overview_rows
+from locutus_dagster.summarizer.forms.table import (
+    TableRow,
+    failure_rows,
+    line_rows,
+    overview_rows,
+)
 from locutus_dagster.summarizer.gathering import summarize
 from locutus_dagster.summarizer.model import Summary
 from locutus_dagster.summarizer.notifying import notify
@@ -107,7 +112,10 @@ def _report(
 ) -> dict[str, Any]:
     settings = engine.settings()
     told = settings.workspace(workspace).reports
-    manifests = () if context.partition_key == WHOLE else (context.partition_key,)
+    whole = context.partition_key == WHOLE
+    manifests = () if whole else (context.partition_key,)
+    # The name of a report says the workspace and the date.
+    folder = report_folder(settings, workspace) / ("" if whole else context.partition_key)
     ledger: Ledger = engine.ledger(look_only=True)
     try:
         full = summarize(ledger, workspace, manifests=manifests, detailed=config.detailed)
@@ -116,14 +124,20 @@ def _report(
         written = write_reports(
             safe if wanted else full,
             config.forms or told.forms,
-            report_folder(settings, workspace),
+            folder,
             keep_days=told.keep,
         )
+        made = _metadata(safe, written)
     finally:
         ledger.close()
     if config.notify:
-        notify(told.notify, safe, settings.secrets, str(report_folder(settings, workspace)))
-    return _metadata(safe, written)
+        try:
+            notify(told.notify, safe, settings.secrets, str(folder))
+        except LocutusError as error:
+            # The report is there all the same.
+            context.log.error("%s", error)
+            made["nobody was told"] = str(error)
+    return made
 
 
 def _metadata(summary: Summary, written: Written) -> dict[str, Any]:
@@ -135,10 +149,12 @@ def _metadata(summary: Summary, written: Written) -> dict[str, Any]:
         "as of": dg.MetadataValue.timestamp(summary.as_of),
         "older reports removed": written.removed,
     }
+    if summary.detailed and summary.rows:
+        made["rows, the first of them"] = _table(line_rows(summary, _TOLD))
     for path in written.files:
         made[f"file: {path.suffix.lstrip('.')}"] = dg.MetadataValue.path(str(path))
     if summary.failures:
-        made["failures"] = _table(failure_rows(summary)[:_TOLD])
+        made["failures"] = _table(failure_rows(summary, _TOLD))
     if summary.pace is not None:
         made["accessions an hour"] = round(summary.pace, 1)
     if summary.eta is not None:
@@ -150,7 +166,7 @@ def _metadata(summary: Summary, written: Written) -> dict[str, Any]:
     return made
 
 
-def _table(rows: list[dict[str, str | int]]) -> dg.TableMetadataValue:
+def _table(rows: list[TableRow]) -> dg.TableMetadataValue:
     columns = [
         dg.TableColumn(name, "int" if isinstance(value, int) else "string")
         for name, value in (rows[0] if rows else {}).items()

@@ -99,10 +99,8 @@ def _request(workspace: str, plan: RunRequestPlan) -> dg.RunRequest:
 
 def _told(report: PollReport, plans: list[RunRequestPlan], watcher: Watcher) -> str:
     """What a tick has done, free of identifiers."""
-    told = [
-        f"{report.entries} changes read: {report.new} new studies, {report.changed} changed, "
-        f"{report.gone} gone"
-    ]
+    counts = f"{report.new} new studies, {report.changed} changed, {report.gone} gone"
+    told = [f"{report.entries} changes read: {counts}"]
     if not report.done:
         told.append("there is more to read")
     if report.restarted:

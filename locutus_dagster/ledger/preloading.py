@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, cast, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.claims import clock
@@ -94,7 +94,6 @@ def _mark(session: Session, marks: Sequence[Mark], label: str) -> tuple[int, int
             select(
                 Accession.id,
                 Accession.state,
-                Accession.generation,
                 Accession.label,
                 Accession.on_deck,
                 Accession.row_id,
@@ -113,22 +112,20 @@ def _mark(session: Session, marks: Sequence[Mark], label: str) -> tuple[int, int
         if row is None or row.state != mark.state.value or _in_hand(row.claimed_until, at):
             left.append(mark.accession_id)
         elif _differs(row, mark, label):
+            if mark.again:
+                check_transition(mark.state, State.REQUESTED)
             due.append(mark)
         else:
             already += 1
-    again = [mark for mark in due if mark.again]
-    if again:
-        _request(session, again, {one: row.generation for one, row in found.items()}, label)
-    for on_deck in (True, False, None):
-        rows = [mark.row_id for mark in due if mark.on_deck is on_deck]
+    for again, on_deck in product((True, False), (True, False, None)):
+        rows = [mark.row_id for mark in due if (mark.again, mark.on_deck) == (again, on_deck)]
         if rows:
-            values = {} if on_deck is None else {"on_deck": on_deck}
+            values: dict[str, Any] = {} if on_deck is None else {"on_deck": on_deck}
+            if again:
+                values |= _request(session, rows, label)
             session.execute(
                 update(Accession)
-                .where(
-                    Accession.id == ManifestRow.accession_id,
-                    ManifestRow.id.in_(_numbers(session, rows)),
-                )
+                .where(*_of_rows(session, rows))
                 .values(label=label, row_id=ManifestRow.id, **values)
                 .execution_options(synchronize_session=False)
             )
@@ -148,51 +145,54 @@ def _in_hand(until: datetime | None, at: datetime) -> bool:
     return until is not None and until > at
 
 
-def _request(
-    session: Session, marks: Sequence[Mark], generations: dict[int, int], label: str
-) -> None:
-    """Ask for accessions again, as `Ledger.request_reprocessing` does for one."""
-    for state in {mark.state for mark in marks}:
-        check_transition(state, State.REQUESTED)
-    ids = _numbers(session, [mark.accession_id for mark in marks])
+def _request(session: Session, rows: Sequence[int], label: str) -> dict[str, Any]:
+    """Ask for accessions again, as `Ledger.request_reprocessing` does for one.
+
+    Returns:
+        What has still to be written into them.
+    """
     at = now()
+    of_rows = _of_rows(session, rows)
     session.execute(
-        update(Accession)
-        .where(Accession.id.in_(ids))
-        .values(
-            state=_AGAIN,
-            phase=None,
-            reason=_REASON,
-            run_id=None,
-            updated_at=at,
-            # A worker whose claim has run out must not record what it made before this.
-            claimed_by=None,
-            claimed_until=None,
+        insert(Event).from_select(
+            ["accession_id", "at", "before", "after", "reason", "row_id", "generation", "label"],
+            select(
+                Accession.id,
+                literal(at, Event.at.type),
+                Accession.state,
+                literal(_AGAIN),
+                literal(_REASON),
+                ManifestRow.id,
+                Accession.generation,
+                literal(label),
+            ).where(*of_rows),
         )
-        .execution_options(synchronize_session=False)
     )
     session.execute(
         update(Artifact)
-        .where(Artifact.accession_id.in_(ids), Artifact.deleted_at.is_(None))
+        .where(
+            Artifact.accession_id == ManifestRow.accession_id,
+            ManifestRow.id.in_(_numbers(session, rows)),
+            Artifact.deleted_at.is_(None),
+        )
         .values(deleted_at=at)
         .execution_options(synchronize_session=False)
     )
-    session.execute(
-        insert(Event),
-        [
-            {
-                "accession_id": mark.accession_id,
-                "at": at,
-                "before": mark.state.value,
-                "after": _AGAIN,
-                "reason": _REASON,
-                "row_id": mark.row_id,
-                "generation": generations[mark.accession_id],
-                "label": label,
-            }
-            for mark in marks
-        ],
-    )
+    return {
+        "state": _AGAIN,
+        "phase": None,
+        "reason": _REASON,
+        "run_id": None,
+        "updated_at": at,
+        # A worker whose claim has run out must not record what it made before this.
+        "claimed_by": None,
+        "claimed_until": None,
+    }
+
+
+def _of_rows(session: Session, rows: Sequence[int]) -> tuple[ColumnElement[bool], ...]:
+    """The accessions that these rows of manifests name, one for each."""
+    return (Accession.id == ManifestRow.accession_id, ManifestRow.id.in_(_numbers(session, rows)))
 
 
 def _numbers(session: Session, values: Sequence[int]) -> Select[Any]:

@@ -214,9 +214,11 @@ def _see(
                 changed += 1
                 row.revision, row.changed_at, row.stable_since = row.revision + 1, at, None
                 row.not_before = None
-                if row.accession_number not in ("", facts["accession_number"]):
-                    row.formerly = row.accession_number
+                if row.accession_number != facts["accession_number"]:
+                    row.formerly = row.accession_number or row.formerly
                     renumbered.append(row.accession_number)
+                    # Whatever was asked for was about another accession.
+                    row.asked_at, row.asked_run, row.asked_revision = None, "", 0
                 for column, value in facts.items():
                     setattr(row, column, value)
             elif row.gone_at is not None:

@@ -85,7 +85,9 @@ class Decider:
     ) -> Decisions:
         """Decide about what is due, at most `limit` studies; see `Watcher.decide`."""
         sitting = _Sitting(self, at)
-        self._ledger.rejudge(self._workspace, sitting.judged_by())
+        judged_by = sitting.judged_by()
+        if self._ledger.stage_cursor(self._workspace).judged_by != judged_by:
+            self._ledger.rejudge(self._workspace, judged_by)
         due = self._ledger.due(
             self._workspace,
             at=at,
@@ -159,8 +161,10 @@ class _Sitting:
             if not budget.lasts():
                 break  # the others stay due
         self._add_rows()
-        self._ledger.mark_handled(self._workspace, self._verdicts)
-        self._ledger.put_off(self._workspace, self._later, self._at + _TRY_AGAIN)
+        if self._verdicts:
+            self._ledger.mark_handled(self._workspace, self._verdicts)
+        if self._later:
+            self._ledger.put_off(self._workspace, self._later, self._at + _TRY_AGAIN)
         self.decisions.arrivals += self._arrivals.values()
 
     def _items(self, accession_ids: Sequence[int]) -> dict[int, WorkItem]:

@@ -14,11 +14,20 @@ import json
 import smtplib
 import socket
 import ssl
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING, Any
+
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_chain,
+    wait_fixed,
+    wait_none,
+)
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger.states import State
@@ -38,6 +47,7 @@ _TIMEOUT = 10.0  # seconds, for each answer that is waited for
 _PAUSES = (0.5, 2.0, 5.0)
 _BUSY = frozenset({408, 425, 429})
 _OTHER = "other"
+_TRUST = "Trust its authority on this machine, or name the server as its certificate does."
 
 
 class NotifyError(LocutusError):
@@ -65,28 +75,20 @@ def notify(
         pauses: seconds to wait before each further try; after the last one it is given up.
 
     Raises:
-        NotifyError: somebody could not be reached; one error for all of them.
-        SecretMissingError: the address or the password is not to be had.
+        LocutusError: somebody could not be reached, or a secret is not to be had; one error for
+            all of them.
     """
-    faults: list[NotifyError] = []
     ways: list[Callable[[], None]] = []
-    if settings.webhook:
-        url = secrets.resolve(settings.webhook)
-        ways.append(lambda: _post(url, message_of(summary, report_folder)))
+    if webhook := settings.webhook:
+        ways.append(lambda: _post(secrets.resolve(webhook), message_of(summary, report_folder)))
     if settings.smtp_host:
-        login = _login(settings, secrets)
-        ways.append(lambda: _mail(settings, login, summary, report_folder))
-    for way in ways:
-        try:
-            _persist(way, pauses)
-        except NotifyError as error:
-            faults.append(error)
-    if len(faults) == 1:
-        raise faults[0]
+        ways.append(lambda: _mail(settings, secrets, summary, report_folder))
+    faults = [fault for way in ways if (fault := _fault(way, pauses)) is not None]
+    if len(faults) > 1:
+        message = " ".join(fault.message for fault in faults)
+        raise NotifyError(message, " ".join(dict.fromkeys(fault.hint for fault in faults)))
     if faults:
-        raise NotifyError(
-            " ".join(fault.message for fault in faults), " ".join(fault.hint for fault in faults)
-        )
+        raise faults[0]
 
 
 def message_of(summary: Summary, report_folder: str) -> dict[str, Any]:
@@ -125,19 +127,24 @@ def _by_phase(summary: Summary) -> dict[str, int]:
     return found
 
 
-def _persist(way: Callable[[], None], pauses: Sequence[float]) -> None:
-    for pause in (*pauses, None):
-        try:
-            way()
-        except _AgainError as error:
-            if pause is None:
-                tries = f" after {len(pauses) + 1} tries" if pauses else ""
-                told = f"{error}{tries}."
-                break
-            time.sleep(pause)
-        else:
-            return
-    raise NotifyError(told, "The report is written; check the receiver and the settings 'notify'.")
+def _fault(way: Callable[[], None], pauses: Sequence[float]) -> LocutusError | None:
+    """Try one way until it works or its tries are used up; returns why it did not work."""
+    retry = Retrying(
+        retry=retry_if_exception_type(_AgainError),
+        stop=stop_after_attempt(len(pauses) + 1),
+        wait=wait_chain(*map(wait_fixed, pauses)) if pauses else wait_none(),
+        reraise=True,
+    )
+    try:
+        retry(way)
+    except _AgainError as error:
+        tries = f" after {len(pauses) + 1} tries" if pauses else ""
+        return NotifyError(
+            f"{error}{tries}.", "The report is written; check the receiver and 'notify'."
+        )
+    except LocutusError as error:
+        return error
+    return None
 
 
 def _post(url: str, message: dict[str, Any]) -> None:
@@ -154,15 +161,23 @@ def _post(url: str, message: dict[str, Any]) -> None:
     try:
         # Proxies and logins of the environment are for other errands, and redirects may lead to
         # somebody whom nobody has named.
-        with httpx.Client(trust_env=False, timeout=_TIMEOUT, follow_redirects=False) as client:
+        with httpx.Client(
+            trust_env=False,
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            verify=ssl.create_default_context(),  # the machine's authorities, as for mail
+        ) as client:
             answer = client.post(url, content=content, headers=headers)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         raise refused from None
     except httpx.TimeoutException:
         raise _AgainError("The webhook did not answer in time") from None
     except httpx.ConnectError as error:
-        why = "its certificate is not trusted" if _is_certificate(error) else "no connection"
-        raise _AgainError(f"The webhook could not be reached ({why})") from None
+        if _is_certificate(error):
+            raise NotifyError(
+                "The webhook has a certificate that is not trusted.", _TRUST
+            ) from None
+        raise _AgainError("The webhook could not be reached") from None
     except httpx.HTTPError as error:
         raise _AgainError(f"The webhook broke off ({type(error).__name__})") from None
     if answer.is_success:
@@ -182,11 +197,9 @@ def _login(settings: NotifySettings, secrets: Secrets) -> tuple[str, str] | None
     return settings.smtp_user, password
 
 
-def _mail(
-    settings: NotifySettings, login: tuple[str, str] | None, summary: Summary, report_folder: str
-) -> None:
+def _mail(settings: NotifySettings, secrets: Secrets, summary: Summary, report_folder: str) -> None:
     """Hand a mail to the server, for all recipients at once."""
-    mail = _mail_of(settings, summary, report_folder)
+    mail, login = _mail_of(settings, summary, report_folder), _login(settings, secrets)
     host = settings.smtp_host or ""
     where = f"The mail server {host}:{settings.smtp_port}"
     context = ssl.create_default_context() if settings.smtp_tls != "none" else None
@@ -199,21 +212,30 @@ def _mail(
             )
         else:
             server = smtplib.SMTP(host, settings.smtp_port, known_as, timeout=_TIMEOUT)
-        with server:
+        try:
             if settings.smtp_tls == "starttls":
                 server.starttls(context=context)
             if login is not None:
                 server.login(*login)
             left_out = server.send_message(mail, settings.sender, list(settings.recipients))
+            with suppress(OSError, smtplib.SMTPException):
+                server.quit()  # the mail has been taken, however this ends
+        finally:
+            server.close()
     except smtplib.SMTPException as error:
         _judge(where, error)
     except ssl.SSLError as error:
         if _is_certificate(error):
             raise NotifyError(
                 f"{where} has a certificate that is not trusted.",
-                "Trust its authority on this machine, or name the server as its certificate does.",
+                _TRUST,
             ) from None
         raise _AgainError(f"{where} does not speak TLS as it is told to") from None
+    except UnicodeError:  # not to be told: it holds the password
+        raise NotifyError(
+            f"{where} cannot be given a login or an address that is not ASCII.",
+            "Check 'notify.smtp_user', 'notify.smtp_password' and the addresses.",
+        ) from None
     except OSError as error:
         raise _AgainError(f"{where} could not be reached ({error.strerror or 'timeout'})") from None
     else:

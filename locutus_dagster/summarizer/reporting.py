@@ -15,13 +15,13 @@ from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import Settings
-from locutus_dagster.summarizer.forms import report_name, write_report
+from locutus_dagster.summarizer.forms import FORMS, report_name, write_report
 from locutus_dagster.summarizer.model import Summary
 
 __all__ = ["Written", "report_folder", "write_reports"]
 
 _DAY = 86400.0
-_REPORT = re.compile(r"-(detailed|overview)-\d{4}-\d{2}-\d{2}[^/]*\.(csv|md|html|xlsx|json)")
+_REPORT = re.compile(r"-(detailed|overview)-\d{4}-\d{2}-\d{2}\.(csv|txt|md|html|xlsx|json)$")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def write_reports(
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = []
-        for form in forms:
+        for form in sorted(forms, key=list(FORMS).index):
             path = folder / report_name(summary, form)
             write_report(summary, form, path)
             files.append(path)

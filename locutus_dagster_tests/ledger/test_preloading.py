@@ -14,6 +14,7 @@ from locutus_dagster.ledger import Ledger, State, WorkItem
 from locutus_dagster.ledger.preloading import Mark, Marked
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, now
 from locutus_dagster.ledger.selection import Selection, Standing, point_at_first_rows
+from locutus_dagster.ledger.states import IllegalTransitionError
 from locutus_dagster.ledger.work import Attempt
 from locutus_dagster_tests.ledger.rows import (
     CT,
@@ -136,9 +137,7 @@ def test_what_has_moved_on_or_is_in_hand_is_left_and_said(ledger: Ledger) -> Non
     with ledger.session() as session:
         past = now() - timedelta(minutes=5)
         session.execute(
-            update(Accession)
-            .where(Accession.id == lapsed.accession_id)
-            .values(claimed_until=past)
+            update(Accession).where(Accession.id == lapsed.accession_id).values(claimed_until=past)
         )
     unknown = Mark(10**9, 1, State.LOADED)
     done = ledger.mark([*marks(items, again=True), unknown], LABEL)
@@ -153,8 +152,6 @@ def test_what_has_moved_on_or_is_in_hand_is_left_and_said(ledger: Ledger) -> Non
 
 
 def test_a_recalled_accession_can_never_be_asked_for_again_in_bulk(ledger: Ledger) -> None:
-    from locutus_dagster.ledger.states import IllegalTransitionError
-
     items = add_items(ledger, "A", "B", name="m")
     bring_to(ledger, items[1], State.RECALLED)
     with pytest.raises(IllegalTransitionError):
@@ -163,16 +160,16 @@ def test_a_recalled_accession_can_never_be_asked_for_again_in_bulk(ledger: Ledge
     assert [item.label for item in again(ledger, "m")] == ["", ""]
 
 
-def test_a_hundred_thousand_are_marked_within_seconds(ledger: Ledger) -> None:
-    _many(ledger, 100_000)
+def test_many_are_marked_in_several_transactions_within_seconds(ledger: Ledger) -> None:
+    _many(ledger, 12_000)
     items = ledger.select("ws", Selection())
     begun = time.perf_counter()
     done = ledger.mark(marks(items, again=True), LABEL)
     spent = time.perf_counter() - begun
-    assert done == Marked(100_000, 0)
+    assert done == Marked(12_000, 0)
     (counted,) = ledger.counts("ws")
-    assert (counted.states, counted.on_deck) == ({State.REQUESTED: 100_000}, 100_000)
-    assert spent < 30, spent  # some 5 s on two cores that others use as well
+    assert (counted.states, counted.on_deck) == ({State.REQUESTED: 12_000}, 12_000)
+    assert spent < 10, spent  # one at a time, it would be a minute
 
 
 def _many(ledger: Ledger, number: int) -> None:

@@ -188,7 +188,9 @@ def test_a_corrected_number_is_remembered_with_the_one_before(ledger: Ledger) ->
     look(ledger, seen("s1", "A1"), seen("s2", "A1"))
     for one in ledger.staged("ws"):
         ledger.mark_handled("ws", [Verdict(one.identity, one.revision, "two of them")])
+    ledger.mark_asked("ws", [mark_of(ledger, "s1")], "for A1", AT)
     look(ledger, seen("s1", "A7", version="v2"))
+    assert due(ledger) == ["s1", "s2"]  # nobody has asked for it under that number
     one, two = ledger.staged("ws")
     assert (one.accession_number, one.formerly, one.revision, two.handled) == ("A7", "A1", 2, 0)
     ledger.forget_former("ws", one.identity)

@@ -385,9 +385,13 @@ def test_a_corrected_accession_number_moves_the_delivery(
 ) -> None:
     w = watched(redeliver_changed=redeliver, withdraw_superseded=withdraw)
     deliver(w)
-    place = w.parts.targets["share"].uri("S/one.zip")
     w.pacs.correct("one", "A2")
     w.pacs.rest()
+    if redeliver and withdraw:  # as long as the old one cannot be removed, the new one waits
+        (w.root / "share" / ".locutus-share").unlink()
+        assert w.live() == []
+        assert "could not be withdrawn" in w.watcher.notices[0].words
+        (w.root / "share" / ".locutus-share").touch()
     assert w.asked_for() == ["A2"]
     (notice,) = w.watcher.notices
     assert notice.words.startswith("its study carries another accession number now")
@@ -404,7 +408,6 @@ def test_a_corrected_accession_number_moves_the_delivery(
     else:
         assert (old.state, old.changed) == (State.DELIVERED, "source")
         assert delivered.stands
-    assert place
     assert w.live(times=2) == []
 
 
@@ -501,6 +504,7 @@ def test_a_log_that_begins_anew_is_read_again_and_nothing_is_done_twice(watched:
     assert w.live(times=2) == []
     assert w.ledger.stage_cursor("default").restarts == 1
     # A log that has run on beyond the old number is not taken for the same one either.
+    w.later(minutes=1)
     w.pacs.restore()
     for number in range(9):
         w.pacs.arrive(f"n{number}", f"B{number}")

@@ -317,7 +317,7 @@ lives = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lives)
 def test_counts_add_up_and_do_not_depend_on_the_kind_of_report(
     shared: Ledger, lived: list[tuple[State, str, str, str, int]]

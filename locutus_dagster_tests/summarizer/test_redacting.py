@@ -42,7 +42,7 @@ _IDENTIFIERS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_IDENTIFIERS, st.booleans())
 def test_no_identifier_of_the_ledger_is_left_anywhere(
     shared: Ledger, tmp_path_factory: pytest.TempPathFactory, known: list[str], detailed: bool

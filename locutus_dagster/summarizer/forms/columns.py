@@ -93,7 +93,7 @@ class Cells:
             self._group,
             self._project,
             line.subject_id,
-            f"{line.age}d_{line.anatomical_position}",
+            f"{line.age}d_{line.anatomical_position}" if line.age else "",
             line.qc_status,
             line.qc_url,
             "",

@@ -19,7 +19,6 @@ from locutus_dagster.summarizer.forms.columns import (
     LOADED_BACK,
     OUR_COLUMNS,
     Cells,
-    Value,
     reference_columns,
 )
 from locutus_dagster.summarizer.forms.facts import (
@@ -73,7 +72,10 @@ def line_table(summary: Summary) -> Iterator[Sequence[str]]:
     """The rows, each followed by what is known of its studies where these were asked for."""
     cells = Cells(summary)
     for line in summary.lines:
-        yield [_text(value) for value in (*cells.of_reference(line), *cells.of_ours(line))]
+        yield [
+            value if isinstance(value, str) else "" if value is None else str(value)
+            for value in (*cells.of_reference(line), *cells.of_ours(line))
+        ]
         yield from study_comments(line)
 
 
@@ -115,9 +117,3 @@ def _counts(summary: Summary) -> Iterator[Sequence[str]]:
     for section in sections(summary):
         for one in section.counts:
             yield [section.title, one.label, str(one.count), one.note]
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None else str(value)

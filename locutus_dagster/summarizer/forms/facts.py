@@ -68,6 +68,11 @@ class Section:
     title: str
     counts: Sequence[Bucket]
 
+    @property
+    def noted(self) -> bool:
+        """Whether any of the counts has a note."""
+        return any(one.note for one in self.counts)
+
 
 def head(summary: Summary) -> dict[str, str]:
     """The facts of the head: label → value.

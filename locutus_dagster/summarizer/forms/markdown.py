@@ -56,8 +56,7 @@ def _document(summary: Summary, beside: str) -> Iterator[str]:
         yield f"At work: {pace}."
     for section in sections(summary):
         yield from ("", f"## {section.title}", "")
-        notes = any(one.note for one in section.counts)
-        columns = ("count", "what", "note") if notes else ("count", "what")
+        columns = ("count", "what", "note") if section.noted else ("count", "what")
         rows = [(count(one.count), one.label, one.note) for one in section.counts]
         yield from _table(columns, rows) if rows else ["None."]
         if section.key == "totals":

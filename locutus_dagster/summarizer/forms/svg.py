@@ -76,7 +76,8 @@ def stacked_over_time(
     top = max((sum(values) for values in zip(*(s.values for s in series), strict=True)), default=0)
     if len(times) < 2 or times[0] == times[-1] or not top:
         return Markup()
-    across, up = _scale_of_time(times[0], times[-1]), _scale_up(_nice(top))
+    steps = _steps(top)
+    across, up = _scale_of_time(times[0], times[-1]), _scale_up(steps[-1])
     below = [0] * len(times)
     drawn = []
     for one in series:
@@ -97,7 +98,7 @@ def stacked_over_time(
     now = ", ".join(f"{s.name} {count(s.values[-1])}" for s in series if s.values[-1])
     described = f"From {minute(times[0])} to {minute(times[-1])}. At the end: {now or 'none'}."
     return _picture(
-        ident, title, described, _HEIGHT, [*_grid(_nice(top), up), *drawn, *_dates(times, across)]
+        ident, title, described, _HEIGHT, [*_grid(steps, up), *drawn, *_dates(times, across)]
     )
 
 
@@ -113,7 +114,8 @@ def columns_over_time(
     if not times or not any(totals):
         return Markup()
     across = _scale_of_time(times[0], times[-1] + width)
-    up = _scale_up(_nice(max(totals)))
+    steps = _steps(max(totals))
+    up = _scale_up(steps[-1])
     wide = max(_THINNEST, min(48.0, (across(times[0] + width) - across(times[0])) * 0.8))
     drawn = []
     for number, at in enumerate(times):
@@ -148,7 +150,7 @@ def columns_over_time(
         title,
         described,
         _HEIGHT,
-        [*_grid(_nice(max(totals)), up), *drawn, *_dates(ends, across)],
+        [*_grid(steps, up), *drawn, *_dates(ends, across)],
     )
 
 
@@ -228,24 +230,23 @@ def _scale_up(top: int) -> Callable[[float], float]:
     return lambda value: _FLOOR - (_FLOOR - _TOP) * value / top
 
 
-def _nice(top: int) -> int:
-    """The least number above `top` that four steps of round numbers lead to."""
+def _steps(top: int) -> range:
+    """Round numbers from zero until `top` is reached, seven at most."""
     size = 1
     while True:
         for step in (1, 2, 5):
-            if step * size * 4 >= top:
-                return step * size * 4
+            if step * size * 6 >= top:
+                return range(0, top + step * size, step * size)
         size *= 10
 
 
-def _grid(top: int, up: Callable[[float], float]) -> Iterable[Markup]:
-    for quarter in range(5):
-        value = top * quarter // 4
+def _grid(steps: range, up: Callable[[float], float]) -> Iterable[Markup]:
+    for value in steps:
         y = up(value)
         yield Markup(
             '<path class="{}" d="M{} {}H{}"/><text class="tick y" x="{}" y="{}">{}</text>'
         ).format(
-            "axis" if not quarter else "grid",
+            "grid" if value else "axis",
             f"{_LEFT:.0f}",
             f"{y:.1f}",
             f"{_WIDTH - _RIGHT:.0f}",

@@ -24,12 +24,14 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 def utc(at: datetime) -> datetime:
     """The ledger's times are UTC; one without a zone is taken for that."""
+    if at.tzinfo is timezone.utc:
+        return at
     return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
 
 
 def second(at: datetime | None) -> str:
     """`2026-11-22 06:30:00`, as the reference writes times; empty for None."""
-    return "" if at is None else utc(at).strftime("%Y-%m-%d %H:%M:%S")
+    return "" if at is None else utc(at).isoformat(" ", "seconds")[:19]
 
 
 def minute(at: datetime | None) -> str:
@@ -39,7 +41,7 @@ def minute(at: datetime | None) -> str:
 
 def clock(at: datetime, span: timedelta) -> str:
     """A label for an axis that covers `span`: as exact as can be told apart there."""
-    if span <= timedelta(days=2):
+    if span <= timedelta(days=10):
         return utc(at).strftime("%d %b %H:%M")
     return utc(at).strftime("%d %b" if span <= timedelta(days=300) else "%b %Y")
 

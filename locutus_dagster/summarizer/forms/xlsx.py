@@ -7,13 +7,13 @@ written without openpyxl, which takes a third of a minute for 100,000 of them (`
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from locutus_dagster.summarizer.forms.cells import is_formula, one_line
 from locutus_dagster.summarizer.forms.columns import OUR_COLUMNS, Cells, reference_columns
 from locutus_dagster.summarizer.forms.facts import head, pace_words, sections
-from locutus_dagster.summarizer.forms.wording import utc
+from locutus_dagster.summarizer.forms.wording import count, utc
 from locutus_dagster.summarizer.forms.xlsx_rows import Styles, fill_sheet
 from locutus_dagster.summarizer.model import Summary
 
@@ -65,31 +65,35 @@ def write(summary: Summary, stream: BinaryIO, beside: str = "") -> None:
 
 
 def _overview(sheet: Any, summary: Summary, beside: str, bold: Any, large: Any) -> None:
-    sheet.column_dimensions["A"].width, sheet.column_dimensions["B"].width = 58.0, 40.0
-    sheet.column_dimensions["C"].width = 60.0
-    _line(sheet, summary.title, font=large)
-    for label, value in head(summary).items():
-        _line(sheet, label, value)
+    for column, width in {"A": 58.0, "B": 40.0, "C": 60.0}.items():
+        sheet.column_dimensions[column].width = width
+    for number, (values, font) in enumerate(_told(summary, beside, bold, large), start=1):
+        for column, value in enumerate(values, start=1):
+            if value != "":
+                cell = sheet.cell(number, column)
+                _put(cell, value)
+                if font is not None:
+                    cell.font = font
+
+
+def _told(
+    summary: Summary, beside: str, bold: Any, large: Any
+) -> Iterator[tuple[Sequence[str | int], Any]]:
+    """The lines of the overview, each with its font, if it has one of its own."""
+    yield (summary.title,), large
+    for fact in head(summary).items():
+        yield fact, None
     if pace := pace_words(summary):
-        _line(sheet, "PACE", pace)
+        yield ("PACE", pace), None
     if summary.detailed and len(summary.lines) > MOST_ROWS:
-        _line(sheet, f"The sheet holds {MOST_ROWS} of {len(summary.lines)} rows.", beside)
+        where = f"all are in {beside}" if beside else "all are in the CSV form"
+        told = f"{count(MOST_ROWS)} of {count(len(summary.lines))} rows are shown; {where}"
+        yield ("ROWS", told), None
     for section in sections(summary):
-        sheet.append([])
-        _line(sheet, section.title, "COUNT", "NOTE", font=bold)
+        yield (), None
+        yield (section.title, "COUNT", "NOTE"), bold
         for one in section.counts:
-            _line(sheet, one.label, one.count, one.note)
-
-
-def _line(sheet: Any, *values: str | int, font: Any = None) -> None:
-    row = (sheet.max_row if sheet.max_row > 1 or sheet["A1"].value is not None else 0) + 1
-    for column, value in enumerate(values, start=1):
-        if value == "":
-            continue
-        cell = sheet.cell(row, column)
-        _put(cell, value)
-        if font is not None:
-            cell.font = font
+            yield (one.label, one.count, one.note), None
 
 
 def _put(cell: Any, value: str | int) -> None:

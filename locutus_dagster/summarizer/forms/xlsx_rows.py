@@ -56,7 +56,7 @@ def fill_sheet(
     name = f"xl/worksheets/sheet{number}.xml"
     with (
         zipfile.ZipFile(frame) as source,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as target,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
     ):
         for entry in source.infolist():
             content = source.read(entry)
@@ -66,9 +66,9 @@ def fill_sheet(
             above, found, below = _DIMENSION.sub(b"", content).partition(_END)
             if not found:
                 raise LocutusError("The sheet has no place for rows.", "Report this as a bug.")
-            with target.open(
-                zipfile.ZipInfo(name, entry.date_time), "w", force_zip64=True
-            ) as sheet:
+            filled = zipfile.ZipInfo(name, entry.date_time)
+            filled.compress_type = zipfile.ZIP_DEFLATED
+            with target.open(filled, "w", force_zip64=True) as sheet:
                 sheet.write(above)
                 written = _rows(islice(rows, most), styles)
                 while some := "".join(islice(written, _AT_ONCE)):
@@ -97,9 +97,8 @@ def _cell(place: str, value: Value, styles: Styles) -> str:
         style = f' s="{styles.text}"' if is_formula(text) else ""
         if "&" in text or "<" in text or ">" in text:
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        return (
-            f'<c r="{place}"{style} t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
-        )
+        kept = "" if text == text.strip() else ' xml:space="preserve"'
+        return f'<c r="{place}"{style} t="inlineStr"><is><t{kept}>{text}</t></is></c>'
     if isinstance(value, datetime):
         at = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
         days = (at - _EPOCH).total_seconds() / 86400
