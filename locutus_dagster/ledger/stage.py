@@ -53,6 +53,7 @@ class Stage(StageLooks, StageReports):
         *,
         at: datetime,
         limit: int = 200,
+        after: int = 0,
         waiting: Collection[str] = (),
         only_manifests: str = "",
     ) -> list[StagedStudy]:
@@ -63,6 +64,7 @@ class Stage(StageLooks, StageReports):
         nothing was heard yet, unless it is lost.
 
         Args:
+            after: only studies that became known after the one with this identity.
             waiting: keys of requests that are known to be in a queue, and so are not lost.
             only_manifests: of accessions that somebody asks for, only rows of manifests whose
                 names begin so; empty for all.
@@ -71,6 +73,7 @@ class Stage(StageLooks, StageReports):
             lost, this_moment = at - LOST_AFTER, clock(session)
             common = [
                 StageStudy.workspace == workspace,
+                StageStudy.id > after,
                 StageStudy.gone_at.is_(None),
                 StageStudy.stable_since.is_not(None),
                 or_(StageStudy.not_before.is_(None), StageStudy.not_before <= at),

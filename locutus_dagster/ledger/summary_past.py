@@ -41,16 +41,18 @@ _ENDED = Event.after.in_([State.DELIVERED.value, State.FAILED.value])
 class SummaryPast(LedgerConnection):
     """Questions about what became of accessions, and when."""
 
-    def first_times(self, scope: Scope) -> tuple[datetime | None, datetime | None]:
-        """When the first of the accessions was named, and when one was first delivered or failed.
-
-        None where that has not happened yet.
-        """
+    def first_named(self, scope: Scope) -> datetime | None:
+        """When the first of the accessions was named; None where there is none."""
         with self.session(reads_only=True) as session:
             births = _births(session, scope)
-            first = session.scalar(select(func.min(births.c.at)))
+            first: datetime | None = session.scalar(select(func.min(births.c.at)))
+            return first
+
+    def first_done(self, scope: Scope) -> datetime | None:
+        """When the first of them was delivered, or failed; None where none was."""
+        with self.session(reads_only=True) as session:
             statement = select(func.min(Event.at)).where(_of(session, scope, Event), _ENDED)
-            return first, session.scalar(statement)
+            return session.scalar(statement)
 
     def shifts(self, scope: Scope, width: timedelta) -> list[Shift]:
         """How the accessions moved between states, by stretches of time, oldest first.

@@ -138,7 +138,8 @@ class Watcher:
 
         Args:
             waiting: keys of requests that are known to wait in a queue or to be at work.
-            limit: studies that are looked at.
+            limit: as soon as there are so many arrivals, the rest is left for the next time.
+            deadline_seconds: the rest is also left when this is over.
 
         Raises:
             SourceError: the source cannot be asked; nothing was decided.

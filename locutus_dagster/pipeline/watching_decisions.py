@@ -44,6 +44,7 @@ from locutus_dagster.sources.orthanc_studies import StudyFacts
 
 __all__ = ["Decider", "Decisions"]
 
+_TOGETHER = 200  # studies that are looked at in one go
 _ATTEMPTS = 3
 _TRY_AGAIN = timedelta(minutes=15)
 _TO_RUN = frozenset({State.LOADED, State.REQUESTED, State.EXTRACTED, State.DEIDENTIFIED})
@@ -83,21 +84,28 @@ class Decider:
     def decide(
         self, at: datetime, waiting: Collection[str], limit: int, deadline_seconds: float
     ) -> Decisions:
-        """Decide about what is due, at most `limit` studies; see `Watcher.decide`."""
+        """Decide about what is due, until there are `limit` arrivals; see `Watcher.decide`."""
+        budget = Budget(deadline_seconds)
         sitting = _Sitting(self, at)
         judged_by = sitting.judged_by()
         if self._ledger.stage_cursor(self._workspace).judged_by != judged_by:
             self._ledger.rejudge(self._workspace, judged_by)
-        due = self._ledger.due(
-            self._workspace,
-            at=at,
-            limit=limit,
-            waiting=waiting,
-            only_manifests=ARRIVED if self._watch.mode == "changes" else "",
-        )
-        if due:
-            sitting.decide(self._as_they_are(due, at), Budget(deadline_seconds))
-        return sitting.decisions
+        after = 0
+        while True:
+            due = self._ledger.due(
+                self._workspace,
+                at=at,
+                limit=_TOGETHER,
+                after=after,
+                waiting=waiting,
+                only_manifests=ARRIVED if self._watch.mode == "changes" else "",
+            )
+            if due:
+                sitting.decide(self._as_they_are(due, at), budget)
+                after = due[-1].identity
+            enough = len(sitting.decisions.arrivals) >= limit
+            if len(due) < _TOGETHER or enough or not budget.lasts():
+                return sitting.decisions
 
     def _as_they_are(
         self, due: Sequence[StagedStudy], at: datetime
@@ -165,7 +173,8 @@ class _Sitting:
             self._ledger.mark_handled(self._workspace, self._verdicts)
         if self._later:
             self._ledger.put_off(self._workspace, self._later, self._at + _TRY_AGAIN)
-        self.decisions.arrivals += self._arrivals.values()
+        self._verdicts, self._later, self._arriving = [], [], []
+        self.decisions.arrivals = list(self._arrivals.values())
 
     def _items(self, accession_ids: Sequence[int]) -> dict[int, WorkItem]:
         """By accession: the row that it is, or was last, processed for."""

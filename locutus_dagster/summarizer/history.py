@@ -32,7 +32,7 @@ def history(ledger: Ledger, scope: Scope, as_of: datetime) -> tuple[Moment, ...]
 
     The first point is before any was named, the last one is `as_of` and shows how they stand now.
     """
-    first, _ = ledger.first_times(scope)
+    first = ledger.first_named(scope)
     if first is None:
         return ()
     width = _width(as_of - first, (*_FINE, *_COARSE))
@@ -57,7 +57,7 @@ def work(
     ledger: Ledger, scope: Scope, as_of: datetime
 ) -> tuple[tuple[Worked, ...], timedelta | None]:
     """What was delivered and what failed, hour by hour or in longer stretches; and how long."""
-    _, first = ledger.first_times(scope)
+    first = ledger.first_done(scope)
     if first is None:
         return (), None
     width = _width(as_of - first, (_HOUR, *_COARSE))

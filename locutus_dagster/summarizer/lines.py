@@ -35,12 +35,15 @@ __all__ = [
 #: of them are alike.
 ELIDED = "…"
 _OF_THE_MANIFEST = (Kind.SUBJECT.value, Kind.ATTRIBUTES.value)
+_KINDS = tuple(kind.value for kind in Kind)
 _UNKNOWN = "?"
 _Attributes = tuple[str, str, str, str]
 
 
 def kinds_between(old: _Attributes, new: _Attributes) -> tuple[str, ...]:
     """The kinds in which the attributes of two rows differ; exactly, as the reference compares."""
+    if old == new:
+        return ()
     differ = (old[0] != new[0], old[1:] != new[1:])
     return tuple(kind for kind, yes in zip(_OF_THE_MANIFEST, differ, strict=True) if yes)
 
@@ -156,7 +159,7 @@ def _kinds(noted: str, seen: Sequence[str] | None) -> tuple[str, ...]:
     known = set(noted.split(",")) if noted else set()
     if seen is not None:
         known = known.difference(_OF_THE_MANIFEST).union(seen)
-    return tuple(kind.value for kind in Kind if kind.value in known)
+    return tuple(kind for kind in _KINDS if kind in known) if known else ()
 
 
 def _status(of: SummaryRow | RowGroup, kinds: Sequence[str], old: str, new: str) -> str:

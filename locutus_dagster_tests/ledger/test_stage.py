@@ -144,8 +144,10 @@ def test_what_was_asked_for_is_due_again_when_it_was_answered_or_is_lost(ledger:
     assert due(ledger) == []
     assert due(ledger, AT + MINUTE) == ["s2"]
     assert ledger.stage_verdicts("ws") == {"done": 1, "later": 1}
-    # What was handled stays so for its revision only.
+    # What was handled stays so for its revision only, also if that is said late.
     look(ledger, seen("s1", "A1", version="v2"))
+    assert due(ledger) == ["s1"]
+    ledger.mark_handled("ws", [Verdict(first.identity, 1, "done")])
     assert due(ledger) == ["s1"]
 
 

@@ -282,6 +282,20 @@ def test_requests_hold_at_most_so_many_accessions_in_the_order_of_their_rows(
     assert w.round() == []
 
 
+def test_a_full_pacs_is_judged_as_far_as_the_time_and_the_limit_allow(watched: Make) -> None:
+    w = watched(rule={"accession": "^T"}, batch_size=100)
+    for number in range(600):
+        w.pacs.arrive(f"s{number}", f"{'T' if number >= 450 else 'A'}{number}")
+    w.pacs.rest()
+    w.watcher.poll()
+    assert len(w.watcher.decide(deadline_seconds=0)) == 0
+    assert w.ledger.stage_count("default").due == 599  # at least one is decided about
+    assert [len(plan.partition_keys) for plan in w.watcher.requests(limit=60)] == [100, 50]
+    assert w.ledger.stage_count("default").refused == 450
+    assert len(keys_of(w.round())) == 150
+    assert w.round() == []
+
+
 def test_an_unknown_time_zone_and_a_source_without_log_are_said(
     watched: Make, tmp_path: Path
 ) -> None:

@@ -79,6 +79,12 @@ class Lives(RuleBasedStateMachine):
     def crash(self) -> None:
         self.w.start()
 
+    @rule()
+    def all_goes_well(self) -> None:
+        """A round in which nothing is in the way."""
+        self.w.pacs.rest()
+        self.w.live()
+
     # -- runs ----------------------------------------------------------------------------------
 
     @rule()
@@ -113,7 +119,7 @@ class Lives(RuleBasedStateMachine):
         for plan in self.queue:
             w.carry_out(plan)
         w.pacs.rest()
-        for _ in range(12):
+        for _ in range(10):
             w.later(minutes=16)
             w.live()
         wanted = {one.accession: one.fingerprint for one in w.pacs.studies.values()}
@@ -133,7 +139,7 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(
-    max_examples=8,
+    max_examples=14,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -28,7 +28,7 @@ _HOUR = timedelta(hours=1)
 #: An accession number that the loader accepts, and that a spreadsheet would calculate.
 HOSTILE = "=1+1|A"
 #: What identifies in the report below.
-IDENTIFIERS = ("ACC0", HOSTILE, "-77", "NOWHERE", "UNNAMED", "SUBJ-")
+IDENTIFIERS = ("ACC0", HOSTILE, "-77X", "NOWHERE", "UNNAMED", "SUBJ-")
 _STATUS = {
     State.LOADED: "ZZZ-ONDECK-4-PROCESSING_CHANGE:autumn batch",
     State.PENDING: "PENDING_CHANGE",
@@ -111,7 +111,7 @@ def _lines() -> tuple[Line, ...]:
         ),
         a_line(13, State.PENDING, duplicate=True, partition_key=None, accession_number="ACC0002"),
         a_line(14, State.PENDING, accession_number=HOSTILE, imaging_type='CT, "low dose"'),
-        a_line(15, State.PENDING, accession_number="-77", anatomical_position="@HOME"),
+        a_line(15, State.PENDING, accession_number="-77X", anatomical_position="@HOME"),
         a_line(
             16,
             None,
@@ -150,7 +150,7 @@ def a_summary(
     """The report; of an overview, and of a redacted one, as gathering them leaves it."""
     found = _lines() if lines is None else lines
     states = {state: sum(line.state is state for line in found) for state in State}
-    labels = [label for label in dict.fromkeys(line.bucket for line in found)]
+    labels = list(dict.fromkeys(line.bucket for line in found))
     shown = tuple(map(_redacted, found)) if redacted else found
     counts = {label: sum(line.bucket == label for line in found) for label in labels}
     buckets = [Bucket(label, count) for label, count in counts.items() if label != "NOT_FOUND"]
@@ -172,9 +172,7 @@ def a_summary(
         rejected=counts.get("REJECTED", 0),
         buckets=(*buckets, Bucket("other", 0, "")),
         grouped=tuple(
-            Bucket(
-                status.replace("SUBJ-", "…"), sum(line.status == status for line in found)
-            )
+            Bucket(status.replace("SUBJ-", "…"), sum(line.status == status for line in found))
             for status in statuses
         ),
         states={state: number for state, number in states.items() if number},
@@ -185,7 +183,7 @@ def a_summary(
         lines=shown if detailed else (),
         history=_history(states),
         work=tuple(
-            Worked(AS_OF - (24 - hour) * _HOUR, max(0, 9 - abs(12 - hour)), hour % 7 == 3)
+            Worked(AS_OF - (24 - hour) * _HOUR, max(0, 9 - abs(12 - hour)), int(hour % 7 == 3))
             for hour in range(24)
         ),
         work_width=_HOUR,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["all_plain", "is_formula", "one_line", "shielded"]
+__all__ = ["all_plain", "is_formula", "one_line", "one_line_of_xml", "shielded"]
 
 #: What a formula begins with, also as it is typed with a Japanese keyboard.
 _STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 _BEFORE = _STARTS | frozenset(" \t\xa0")
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def all_plain(cells: Sequence[str]) -> bool:
@@ -23,8 +24,13 @@ def all_plain(cells: Sequence[str]) -> bool:
 
 
 def one_line(text: str) -> str:
-    """`text` with a blank for every character that ends a line, or that a file cannot hold."""
-    return _UNWRITABLE.sub(" ", text)
+    """`text` with a blank for every control character, and whatever is no text at all."""
+    return _CONTROL.sub(" ", text)
+
+
+def one_line_of_xml(text: str) -> str:
+    """The same for XML, which can hold less."""
+    return _NOT_XML.sub(" ", text)
 
 
 def is_formula(text: str) -> bool:

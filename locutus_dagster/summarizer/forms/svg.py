@@ -261,6 +261,7 @@ def _dates(times: Sequence[datetime], across: Callable[[datetime], float]) -> It
     for number in range(_TIMES):
         at = times[0] + span * number / (_TIMES - 1)
         place = {0: "start", _TIMES - 1: "end"}.get(number, "middle")
-        yield Markup('<text class="tick" text-anchor="{}" x="{}" y="{}">{}</text>').format(
-            place, f"{across(at):.1f}", f"{_HEIGHT - 8:.0f}", escape(clock(at, span))
+        style = "tick between" if number % 2 else "tick"
+        yield Markup('<text class="{}" text-anchor="{}" x="{}" y="{}">{}</text>').format(
+            style, place, f"{across(at):.1f}", f"{_HEIGHT - 8:.0f}", escape(clock(at, span))
         )

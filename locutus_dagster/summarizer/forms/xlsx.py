@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from locutus_dagster.summarizer.forms.cells import is_formula, one_line
+from locutus_dagster.summarizer.forms.cells import is_formula, one_line_of_xml
 from locutus_dagster.summarizer.forms.columns import OUR_COLUMNS, Cells, reference_columns
 from locutus_dagster.summarizer.forms.facts import head, pace_words, sections
 from locutus_dagster.summarizer.forms.wording import count, utc
@@ -34,7 +34,10 @@ def write(summary: Summary, stream: BinaryIO, beside: str = "") -> None:
 
     book = Workbook()
     made = utc(summary.as_of).replace(tzinfo=None)
-    book.properties.creator, book.properties.title = "Locutus on Dagster", one_line(summary.title)
+    book.properties.creator, book.properties.title = (
+        "Locutus on Dagster",
+        one_line_of_xml(summary.title),
+    )
     book.properties.created = book.properties.modified = made
     bold, large = Font(bold=True), Font(bold=True, size=14)
     overview = book.active
@@ -101,7 +104,7 @@ def _put(cell: Any, value: str | int) -> None:
     if isinstance(value, int):
         cell.value = value
         return
-    text = one_line(value)[:_LONGEST]
+    text = one_line_of_xml(value)[:_LONGEST]
     cell.value = text
     cell.data_type = "s"
     if is_formula(text):

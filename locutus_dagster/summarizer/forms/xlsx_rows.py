@@ -17,7 +17,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from locutus_dagster.errors import LocutusError
-from locutus_dagster.summarizer.forms.cells import is_formula, one_line
+from locutus_dagster.summarizer.forms.cells import is_formula, one_line_of_xml
 from locutus_dagster.summarizer.forms.columns import Value
 
 __all__ = ["Styles", "fill_sheet"]
@@ -93,7 +93,7 @@ def _cell(place: str, value: Value, styles: Styles) -> str:
     if isinstance(value, str):
         text = value[:_LONGEST]
         if not text.isprintable():
-            text = one_line(text)
+            text = one_line_of_xml(text)
         style = f' s="{styles.text}"' if is_formula(text) else ""
         if "&" in text or "<" in text or ">" in text:
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
