@@ -6,8 +6,10 @@ decided (`pipeline/watching.py`).
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -50,39 +52,67 @@ def watch_command(
         settings = load_settings()
         told = settings.workspace(workspace).watch
         wait = interval or (told.interval if told else 60.0)
-        with _ending() as ended:
+        with _ending() as signals:
             out.print(
                 f"Watching the source of workspace '{workspace}' every {wait:g} s "
                 "(Ctrl-C or SIGTERM ends it).",
                 highlight=False,
             )
             done = 0
-            while not ended.is_set():
+            while not signals.came():
                 _look(settings, workspace)
                 done += 1
-                if looks is not None and done >= looks:
+                if (looks is not None and done >= looks) or signals.came(within=wait):
                     break
-                ended.wait(wait)
         out.print("Ended; what was begun is finished, or a later run resumes it.")
 
 
+class _Signals:
+    """Whether SIGTERM or SIGINT has come, whoever has taken it.
+
+    While a run is at work Dagster takes them and ends the run; Python notes each signal in a
+    pipe besides.
+    """
+
+    NUMBERS = frozenset({int(signal.SIGTERM), int(signal.SIGINT)})
+
+    def __init__(self, reader: int) -> None:
+        self._reader = reader
+        self._came = False
+
+    def came(self, within: float = 0.0) -> bool:
+        """Whether one has come, or comes within so many seconds."""
+        deadline = time.monotonic() + within
+        while not self._came:
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._reader], [], [], left)
+            if not ready:
+                break
+            self._came = not self.NUMBERS.isdisjoint(os.read(self._reader, 1024))
+        return self._came
+
+
 @contextmanager
-def _ending() -> Iterator[threading.Event]:
-    """An event that a signal sets; one that comes during a run interrupts it first."""
-    ended = threading.Event()
+def _ending() -> Iterator[_Signals]:
+    """Take the signals that end the command; one that comes during a look interrupts it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
         raise _Ended
 
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield ended
+        yield _Signals(reader)
     except _Ended:
         pass
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(reader)
+        os.close(writer)
 
 
 def _look(settings: Settings, workspace: str) -> None:

@@ -27,7 +27,7 @@ ARRIVALS_TAG = "locutus/arrivals"
 # Of the minute that Dagster gives a tick.
 _POLL, _DECIDE = 20.0, 20.0
 _ON_ITS_WAY = timedelta(minutes=2)
-_UNBEGUN = (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
+_BROKEN_OFF = (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
 
 
 def watch_sensor(workspace: str, settings: Settings, job_name: str) -> list[dg.SensorDefinition]:
@@ -118,7 +118,10 @@ def _at_work(instance: dg.DagsterInstance, watcher: Watcher) -> list[str]:
 
 
 def forget_lost(instance: dg.DagsterInstance, watcher: Watcher) -> None:
-    """Let requests come again that never became a run, or whose run never began."""
+    """Let requests come again that never became a run, or what a run has left when it ended.
+
+    What a run has come to, it has answered, be it by a failure.
+    """
     late = datetime.now(timezone.utc) - _ON_ITS_WAY
     for key, asked_at in watcher.outstanding().items():
         run = _run_of(instance, key)
@@ -126,10 +129,8 @@ def forget_lost(instance: dg.DagsterInstance, watcher: Watcher) -> None:
             if asked_at < late:
                 watcher.forget(key)
             continue
-        if run.status in _UNBEGUN:
-            record = instance.get_run_record_by_id(run.run_id)
-            if record is not None and record.start_time is None:
-                watcher.forget(key)
+        if run.status in _BROKEN_OFF:
+            watcher.forget(key)
 
 
 def _run_of(instance: dg.DagsterInstance, key: str, *, ended: bool = True) -> dg.DagsterRun | None:

@@ -187,12 +187,25 @@ class Stage(StageLooks, StageReports):
                 row.not_before, row.verdict, row.refused = until, by_id[row.id].words, False
 
     def forget_asked(self, workspace: str, run_key: str) -> int:
-        """Take back a request that never became a run; returns how many studies that concerns."""
+        """Take back a request that never became a run, or whose run has ended before its time.
+
+        What the run has come to stays asked for; returns how many studies are asked for again.
+        """
+        # Where a study belongs to no accession yet, nothing can have happened to one.
+        untouched = (
+            select(StageStudy.id)
+            .outerjoin(Accession, same_accession())
+            .where(
+                StageStudy.workspace == workspace,
+                StageStudy.asked_run == run_key,
+                ~_answered(),
+            )
+        )
         with self.session() as session:
             locked_cursor(session, workspace)
             taken = session.execute(
                 update(StageStudy)
-                .where(StageStudy.workspace == workspace, StageStudy.asked_run == run_key)
+                .where(StageStudy.id.in_(list(session.scalars(untouched))))
                 .values(asked_at=None, asked_run="")
                 .execution_options(synchronize_session=False)
             )

@@ -7,6 +7,8 @@ changes afterwards; `arriving` takes whatever its rule accepts, and delivers a c
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -109,12 +111,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             (folder / name).mkdir()
         text = yaml.safe_dump({"workspaces": workspaces, "workers": 1})
         (made.home / "locutus.yaml").write_text(text)
+        (made.home / "private").mkdir(mode=0o700)
+        Ledger.open(f"sqlite:///{made.home / 'private' / 'ledger.sqlite'}").close()
         yield made
 
 
 def test_a_study_is_processed_once_it_is_whole_and_again_when_it_has_changed(site: Site) -> None:
-    import subprocess
-
     env = environment(LOCUTUS_HOME=str(site.home), DAGSTER_HOME=str(site.home / "dagster"))
     manifest = site.folder / "batch.csv"
     row = f"C0001,CT,12,head,{ACCESSION},,"
@@ -182,3 +184,44 @@ def _asked(site: Site) -> WorkItem:
     item = site.item("asked")
     assert item is not None
     return item
+
+
+def test_in_the_foreground_sigterm_ends_it_in_the_middle_of_a_run_and_the_next_goes_on(
+    site: Site,
+) -> None:
+    numbers = [f"FOREGROUND-{number:03d}" for number in range(12)]
+    for number in numbers:
+        site.orthanc.upload(tiny_instance(number, "one", 1))
+    env = environment(LOCUTUS_HOME=str(site.home), DAGSTER_HOME=str(site.home / "dagster2"))
+    watch = [program("locutus"), "watch", "-w", "arriving", "--interval", "1"]
+    process = subprocess.Popen(watch, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        site.wait(lambda: _delivered(site, numbers) >= 1, 90, "the first delivery")
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said.decode()
+    assert b"Ended" in said
+    assert b"FOREGROUND" not in said
+    begun = _delivered(site, numbers)
+    assert begun < len(numbers), "the signal came too late to show anything"
+
+    ledger = site.ledger()
+    left = ledger.stage_outstanding("arriving")
+    ledger.close()
+    assert left, "what was asked for is still known"
+    deadline = time.monotonic() + 120
+    while _delivered(site, numbers) < len(numbers) and time.monotonic() < deadline:
+        done = subprocess.run([*watch, "--looks", "1"], env=env, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    assert _delivered(site, numbers) == len(numbers)
+
+
+def _delivered(site: Site, numbers: list[str]) -> int:
+    ledger = site.ledger()
+    try:
+        found = ledger.find(numbers, ["arriving"])
+        return sum(bool(ledger.standing(one.accession_id)) for one in found)
+    finally:
+        ledger.close()

@@ -27,6 +27,8 @@ class Lives(RuleBasedStateMachine):
         if mode == "manifest":
             self.w.load("As0", "As1", "As2")
         self.queue: list[RunRequestPlan] = []
+        self.arrive("s0", 1)
+        self.all_goes_well()
 
     def teardown(self) -> None:
         if not hasattr(self, "w"):
@@ -42,6 +44,11 @@ class Lives(RuleBasedStateMachine):
     @rule(study=STUDIES, instances=st.integers(1, 3))
     def arrive(self, study: str, instances: int) -> None:
         self.w.pacs.arrive(study, f"A{study}", instances)
+
+    @rule(study=STUDIES)
+    def arrive_and_rest(self, study: str) -> None:
+        self.arrive(study, 1)
+        self.w.pacs.rest()
 
     @rule()
     def rest(self) -> None:
@@ -118,7 +125,7 @@ class Lives(RuleBasedStateMachine):
         w = self.w
         for plan in self.queue:
             w.carry_out(plan)
-        w.pacs.rest()
+        self.arrive_and_rest("s0")  # one last image, after whatever went before
         for _ in range(10):
             w.later(minutes=16)
             w.live()
@@ -139,7 +146,7 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(
-    max_examples=14,
+    max_examples=20,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,17 +71,14 @@ def test_a_file_that_is_not_there_or_no_text_is_said(tmp_path: Path) -> None:
         SubjectsFile(tmp_path / "bytes.csv")
 
 
-@given(st.text(max_size=40))
-def test_whatever_stands_in_a_file_it_is_read_or_refused(text: str) -> None:
-    path = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path()
-    made = path / "locutus-subjects.csv"
-    made.write_bytes(("SUBJECT_ID,MRN\n" + text).encode("utf-8", "surrogatepass"))
-    try:
-        SubjectsFile(made)
-    except WatchingError:
-        pass
-    finally:
-        made.unlink()
+@given(text=st.text(max_size=40))
+def test_whatever_stands_in_a_file_it_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any-subjects.csv"
+    path.write_bytes(("SUBJECT_ID,MRN\n" + text).encode("utf-8", "surrogatepass"))
+    with suppress(WatchingError):
+        SubjectsFile(path)
 
 
 def test_a_patient_stays_one_subject_when_the_key_is_rotated() -> None:

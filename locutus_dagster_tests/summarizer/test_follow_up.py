@@ -121,6 +121,19 @@ def test_a_changed_row_is_the_one_that_is_written(home: Ledger, tmp_path: Path) 
     assert cells(made.path)[1][2] == "11"
 
 
+def test_of_several_rows_the_one_that_was_processed_last_is_written(
+    home: Ledger, tmp_path: Path
+) -> None:
+    wish = row(subject="S0", accession="SECRET-0", age="11")
+    later = load(home, tmp_path, wish, name="wish", workspace="default")[0]
+    failed = Selection(states=frozenset({State.FAILED}))
+    made = write_follow_up(home, "default", failed, tmp_path / "before.csv")
+    assert cells(made.path)[1][2] == "4000"
+    bring(home, later, State.FAILED, reason="x")
+    made = write_follow_up(home, "default", failed, tmp_path / "after.csv")
+    assert cells(made.path)[1][2] == "11"
+
+
 def test_a_file_that_is_there_is_kept_unless_it_may_be_replaced(
     home: Ledger, tmp_path: Path
 ) -> None:

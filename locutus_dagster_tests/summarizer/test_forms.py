@@ -174,14 +174,15 @@ def test_a_csv_report_loads_as_a_manifest_and_means_the_same_rows(
     }
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12)),
-        min_size=1,
-        max_size=4,
-    )
+_CELL = st.builds(
+    str.__add__,
+    st.sampled_from(["", "", "=", "+", "-", "@", " =", "\uff1d", '"', ",", "#", "\n", "\t="]),
+    st.text(max_size=12),
 )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(_CELL, _CELL, _CELL), min_size=1, max_size=4))
 def test_no_value_breaks_the_csv_becomes_a_formula_or_changes_when_it_is_loaded(
     values: list[tuple[str, str, str]],
 ) -> None:

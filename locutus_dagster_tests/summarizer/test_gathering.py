@@ -225,9 +225,10 @@ def test_the_past_ends_with_how_accessions_stand_and_shows_how_they_came_there(
     deliver(ledger, delivered)
     hours = (timedelta(hours=n) for n in (20.2, 20.1, 20))
     move_events(ledger, delivered, *(now - ago for ago in hours))
-    for _ in range(2):
+    for _ in range(3):
         bring(ledger, failed, State.FAILED, reason="x")
-    move_events(ledger, failed, now - timedelta(hours=40), now - timedelta(hours=1.1))
+    hours = (timedelta(hours=n) for n in (40, 1.1, 1.05))  # twice in one hour, which counts once
+    move_events(ledger, failed, *(now - ago for ago in hours))
     made = summarize(ledger, "ws", detailed=False, now=now)
     assert made.history[0].states == {}
     assert made.history[1].states == {State.LOADED: 3}

@@ -13,14 +13,16 @@ __all__ = ["all_plain", "is_formula", "one_line", "one_line_of_xml", "shielded"]
 
 #: What a formula begins with, also as it is typed with a Japanese keyboard.
 _STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
-_BEFORE = _STARTS | frozenset(" \t\xa0")
+_SUSPICIOUS = tuple(f",{start}" for start in (" ", *sorted(_STARTS)))
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def all_plain(cells: Sequence[str]) -> bool:
-    """Whether a row can be written as it is; False where `one_line` or `shielded` has work."""
-    return "".join(cells).isprintable() and not any(cell[:1] in _BEFORE for cell in cells if cell)
+    """Whether a row can be written as it is; False where `one_line` or `shielded` may have work."""
+    # One look at the whole row takes a fifth of the time that a look at each cell takes.
+    row = f",{','.join(cells)}"
+    return row.isprintable() and not any(start in row for start in _SUSPICIOUS)
 
 
 def one_line(text: str) -> str:

@@ -81,9 +81,9 @@ def page_of(summary: Summary, beside: str) -> dict[str, Any]:
         "pace": pace_words(summary),
         "over_time": [plot for plot in (_history(summary), _work(summary)) if plot.picture],
         "plots": [
-            plot
-            for plot in (_buckets(summary), _phases(summary), _failures(summary))
-            if plot.picture
+            found
+            for plots in ([_buckets(summary)], [_phases(summary), _failures(summary)])
+            if (found := [plot for plot in plots if plot.picture])
         ],
         "sections": [s for s in sections(summary) if s.key in ("totals", "known", "grouped")],
         "stage": stage,

@@ -68,8 +68,8 @@ def write(summary: Summary, stream: BinaryIO, beside: str = "") -> None:
 
 
 def _overview(sheet: Any, summary: Summary, beside: str, bold: Any, large: Any) -> None:
-    for column, width in {"A": 58.0, "B": 40.0, "C": 60.0}.items():
-        sheet.column_dimensions[column].width = width
+    for letter, width in {"A": 58.0, "B": 40.0, "C": 60.0}.items():
+        sheet.column_dimensions[letter].width = width
     for number, (values, font) in enumerate(_told(summary, beside, bold, large), start=1):
         for column, value in enumerate(values, start=1):
             if value != "":
