@@ -49,7 +49,7 @@ def errors_for_people(interrupted: str = _GO_ON) -> Iterator[None]:
     try:
         yield
     except LocutusError as error:
-        err.print(f"[red]{escape(error.message)}[/red]", highlight=False)
+        err.print(f"[red]{escape(error.message)}[/red]", highlight=False, soft_wrap=True)
         if error.hint:
             err.print(escape(error.hint), highlight=False)
         raise typer.Exit(BROKEN) from None

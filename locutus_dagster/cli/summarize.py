@@ -114,6 +114,7 @@ def _gathered(
 ) -> Summary:
     from locutus_dagster.pipeline.choosing import check_names, selection
     from locutus_dagster.summarizer.gathering import summarize
+    from locutus_dagster.summarizer.reporting import columns_of
 
     chosen = selection(
         manifests=manifests, statuses=words[0], subjects=words[1], changed_since=words[2]
@@ -126,6 +127,9 @@ def _gathered(
         selection=None if chosen.everything else chosen,
         file=file,
         detailed=detailed,
+        settings=columns_of(settings.workspace(workspace).reports)
+        if workspace in settings.workspaces
+        else None,
     )
     if not studies:
         return summary

@@ -27,7 +27,7 @@ from locutus_dagster.summarizer.gathering import summarize
 from locutus_dagster.summarizer.model import Summary
 from locutus_dagster.summarizer.notifying import notify
 from locutus_dagster.summarizer.redacting import redacted
-from locutus_dagster.summarizer.reporting import Written, report_folder, write_reports
+from locutus_dagster.summarizer.reporting import Written, columns_of, report_folder, write_reports
 
 __all__ = ["ReportConfig", "report_defs"]
 
@@ -118,7 +118,13 @@ def _report(
     folder = report_folder(settings, workspace) / ("" if whole else context.partition_key)
     ledger: Ledger = engine.ledger(look_only=True)
     try:
-        full = summarize(ledger, workspace, manifests=manifests, detailed=config.detailed)
+        full = summarize(
+            ledger,
+            workspace,
+            manifests=manifests,
+            detailed=config.detailed,
+            settings=columns_of(told),
+        )
         safe = redacted(full)
         wanted = told.redact if config.redact is None else config.redact
         written = write_reports(

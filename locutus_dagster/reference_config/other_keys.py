@@ -35,24 +35,32 @@ SYSTEM_STATUS: tuple[ReferenceKey, ...] = (
 )
 
 SUMMARIZER: tuple[ReferenceKey, ...] = (
-    both("process_dicom_summarize_stats", "", "A command at any time: 'locutus status'"),
+    both(
+        "process_dicom_summarize_stats",
+        "",
+        "A command at any time: 'locutus summarize'; schedules: workspaces.NAME.reports",
+    ),
     both(
         f"{_STATS}manifest_csv",
         "",
-        "The manifest has been loaded once: 'locutus status' takes its name",
+        "Loaded once, 'locutus summarize' takes its name; --file takes any other file",
         "path",
     ),
     both(f"{_STATS}module", "", "There is one module, and --workspace chooses the project", "text"),
-    both(f"{_STATS}show_accessions", "", "'locutus status --list' gives a line for each row"),
+    both(
+        f"{_STATS}show_accessions",
+        "",
+        "'locutus summarize' lists rows, 'locutus summarize --overview' counts alone",
+    ),
     both(
         f"{_STATS}redact_accessions",
         "",
-        "Accession numbers are never shown unless --accessions asks for them",
+        "'locutus summarize --redact', complete; scheduled reports have reports.redact",
     ),
     both(
         f"{_STATS}show_multiuuids",
         "",
-        "'locutus resolve' shows an accession's several studies",
+        "'locutus summarize --studies', and 'locutus resolve' for each accession",
     ),
     both(
         f"{_STATS}enable_db_updates",
@@ -62,23 +70,23 @@ SUMMARIZER: tuple[ReferenceKey, ...] = (
     both(
         f"{_STATS}preload_new_accessions_per_manifest",
         "",
-        "'locutus load-manifest' puts a manifest's accessions into the ledger before any run",
+        "'locutus preload MANIFEST', which only writes with --apply",
     ),
     both(
         f"{_STATS}preload_new_accessions_per_manifest_preprocessing_suffix",
         "",
-        "A run's label: 'locutus run --label'",
+        "'locutus preload --suffix'; the same by default",
         "text",
     ),
     both(
         f"{_STATS}preset_reprocessing_status",
         "",
-        "'locutus run --reprocess' says it of the run that does it",
+        "'locutus preset MANIFEST', which only writes with --apply",
     ),
     both(
         f"{_STATS}preset_reprocessing_status_suffix",
         "",
-        "A run's label: 'locutus run --label'",
+        "'locutus preset --suffix'; the same by default",
         "text",
     ),
     both(
@@ -94,14 +102,14 @@ SUMMARIZER: tuple[ReferenceKey, ...] = (
     ),
     both(
         "dicom_summarize_onprem_flywheel_group",
-        "",
-        "No columns for Flywheel's importer are written",
+        "workspaces.NAME.reports.flywheel_group",
+        "What stands in that column of a report",
         "text",
     ),
     both(
         "dicom_summarize_onprem_flywheel_project",
-        "",
-        "No columns for Flywheel's importer are written",
+        "workspaces.NAME.reports.flywheel_project",
+        "What stands in that column of a report",
         "text",
     ),
 )

@@ -123,6 +123,10 @@ def _workspace(result: Result, vault: Vault) -> None:
     else:
         result.faults.append(f"{told.name} {_STAGE}: not set, so there is no source")
     _watching(result, root)
+    for column in ("group", "project"):
+        result.take(
+            f"dicom_summarize_onprem_flywheel_{column}", f"{root}.reports.flywheel_{column}"
+        )
     _policy(result, root)
     result.take(f"{_ONPREM}subject_ID_preface", f"{root}.subject_preface")
     _qc(result, root, vault)

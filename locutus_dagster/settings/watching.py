@@ -18,7 +18,7 @@ from locutus_dagster.strict_model import Secret, Strict
 __all__ = ["ArrivalRule", "NotifySettings", "ReportSettings", "WatchSettings"]
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
-_FORMS = ("csv", "markdown", "html", "xlsx", "json")
+_FORMS = ("csv", "lines", "markdown", "html", "xlsx", "json")
 
 
 def _words(value: object) -> object:
@@ -103,6 +103,8 @@ class NotifySettings(Strict):
     def _complete(self) -> NotifySettings:
         if self.smtp_host and not (self.sender and self.recipients):
             raise ValueError("mail needs a 'sender' and 'recipients'")
+        if self.smtp_user and self.smtp_tls == "none":
+            raise ValueError("'smtp_tls: none' would send the password in the clear")
         return self
 
 
@@ -119,9 +121,12 @@ class ReportSettings(Strict):
         default=None, description="counts alone, such as every week"
     )
     forms: Annotated[
-        tuple[Literal["csv", "markdown", "html", "xlsx", "json"], ...], BeforeValidator(_words)
+        tuple[Literal["csv", "lines", "markdown", "html", "xlsx", "json"], ...],
+        BeforeValidator(_words),
     ] = Field(default=("csv", "html"), description="of " + ", ".join(_FORMS))
     redact: bool = Field(default=True, description="no accession number and no subject in any form")
+    flywheel_group: str = Field(default="OnPrem", description="what stands in that column")
+    flywheel_project: str = Field(default="FW_Project", description="what stands in that column")
     keep: int = Field(default=90, ge=1, description="days after which reports are removed")
     notify: NotifySettings = Field(
         default_factory=NotifySettings, description="who is told that a report is there"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
-from locutus_dagster.settings import Settings
+from locutus_dagster.settings import ReportSettings, Settings
 from locutus_dagster.summarizer.forms import FORMS, report_name, write_report
 from locutus_dagster.summarizer.model import Summary
 
-__all__ = ["Written", "report_folder", "write_reports"]
+__all__ = ["Written", "columns_of", "report_folder", "write_reports"]
 
 _DAY = 86400.0
 _REPORT = re.compile(r"-(detailed|overview)-\d{4}-\d{2}-\d{2}\.(csv|txt|md|html|xlsx|json)$")
@@ -36,6 +36,11 @@ def report_folder(settings: Settings, workspace: str) -> Path:
     """Where a workspace's reports are kept; by default a private folder in the home."""
     told = settings.workspace(workspace).reports.folder
     return (told or settings.home / "reports" / workspace).expanduser().absolute()
+
+
+def columns_of(told: ReportSettings) -> dict[str, str]:
+    """What the settings say of constant columns, as facts of a report."""
+    return {"FLYWHEEL_GROUP": told.flywheel_group, "FLYWHEEL_PROJECT": told.flywheel_project}
 
 
 def write_reports(

@@ -37,7 +37,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
     workspaces = {
         name: {
             "source": {"kind": "folder", "path": str(tmp_path / "world" / "pacs")},
-            "target": {"path": str(tmp_path / "world" / "share")},
+            "target": {"path": str(tmp_path / "world" / ("share" if name == "default" else name))},
         }
         for name in ("default", "spine")
     }

@@ -144,6 +144,20 @@ IN_CONFIG = [
         {"locutus_run_mode": "continuous"},
         otherwise=9,
     ),
+    Effect(
+        "dicom_summarize_onprem_flywheel_group",
+        "Brain",
+        "workspaces.default.reports.flywheel_group",
+        "Brain",
+        otherwise="Spine",
+    ),
+    Effect(
+        "dicom_summarize_onprem_flywheel_project",
+        "Growth",
+        "workspaces.default.reports.flywheel_project",
+        "Growth",
+        otherwise="Other",
+    ),
     Effect("locutus_run_mode", "continuous", "workspaces.default.watch.mode", "manifest"),
     Effect(
         "locutus_dicom_run_mode_continue_to_manifest_convergence", True, "run.until_converged", True
