@@ -24,6 +24,7 @@ from benchmarks.generate import ct_study, mr_study, multiframe, trivial_studies
 from benchmarks.measure import Figure, alternately, machine, peak_memory
 from benchmarks.peers import measure as measure_peers
 from benchmarks.scale import measure as measure_scale
+from benchmarks.summaries import measure as measure_summaries
 from locutus_dagster.deid import Pseudonyms, basic_policy, deidentify_study
 from locutus_dagster.deid.encoding.archive import write_zip
 from locutus_dagster.durable_files import atomic_file, sha256_of
@@ -410,6 +411,8 @@ def main() -> None:
             results["memory"] = memory(work)
         if not only or "scale" in only:
             results["scale"] = measure_scale(work)
+        if not only or "summaries" in only:
+            results["summaries"] = measure_summaries(work)
         if not only or "peers" in only:
             results["peers"] = measure_peers(work)
     folder = Path("bench-results")

@@ -121,6 +121,7 @@ def _look(settings: Settings, workspace: str) -> None:
     from locutus_dagster.defs.partitions import register_partitions
     from locutus_dagster.defs.watching import ARRIVALS_TAG, config_of, forget_lost
     from locutus_dagster.pipeline.parts import build_parts
+    from locutus_dagster.pipeline.queueing import PauseSwitch
     from locutus_dagster.pipeline.watching import Watcher, WatchingError
     from locutus_dagster.sources.base import SourceError
 
@@ -130,7 +131,10 @@ def _look(settings: Settings, workspace: str) -> None:
             watcher = Watcher(parts)
             forget_lost(instance, watcher)
             report = watcher.poll()
-            plans = watcher.requests()
+            paused = PauseSwitch(parts.ledger).why()
+            plans = [] if paused else watcher.requests()
+            if paused:
+                _say(f"Nothing is begun: {paused}")
             now = datetime.now(timezone.utc)
             if report.new or report.changed or report.gone or plans:
                 _say(

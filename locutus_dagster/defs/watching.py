@@ -17,6 +17,7 @@ from locutus_dagster.defs.names import scoped
 from locutus_dagster.defs.partitions import register_partitions
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.errors import LocutusError, describe_unexpected
+from locutus_dagster.pipeline.queueing import PauseSwitch
 from locutus_dagster.pipeline.watching import PollReport, RunRequestPlan, Watcher
 from locutus_dagster.settings import Settings
 
@@ -63,13 +64,16 @@ def _tick(
         watcher = Watcher(parts)
         forget_lost(context.instance, watcher)
         report = watcher.poll(_POLL)
-        plans = watcher.requests(
-            waiting=_at_work(context.instance, watcher), deadline_seconds=_DECIDE
-        )
+        paused = PauseSwitch(parts.ledger).why()
+        plans = []
+        if not paused:  # what arrives meanwhile is noted, and asked for afterwards
+            plans = watcher.requests(
+                waiting=_at_work(context.instance, watcher), deadline_seconds=_DECIDE
+            )
         for plan in plans:
             register_partitions(context.instance, workspace, plan.partition_keys)
             watcher.asked(plan)
-        told = _told(report, plans, watcher)
+        told = _told(report, plans, watcher) + (f"; {paused}" if paused else "")
     finally:
         parts.close()
     context.log.info("%s", told)

@@ -12,9 +12,18 @@ from pydantic import Field, field_validator
 
 from locutus_dagster.strict_model import Strict
 
-__all__ = ["ScheduleSettings"]
+__all__ = ["ScheduleSettings", "known_timezone"]
 
 _CRON = re.compile(r"@(yearly|annually|monthly|weekly|daily|hourly)|\S+( +\S+){4}")
+
+
+def known_timezone(value: str) -> str:
+    """The name of a time zone as it is; raises ValueError for one that nobody knows."""
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("should be a time zone such as Europe/Berlin") from None
+    return value
 
 
 class ScheduleSettings(Strict):
@@ -33,8 +42,4 @@ class ScheduleSettings(Strict):
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("should be a time zone such as Europe/Berlin") from None
-        return value
+        return known_timezone(value)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from locutus_dagster.settings.schedules import ScheduleSettings
+from locutus_dagster.settings.schedules import ScheduleSettings, known_timezone
 from locutus_dagster.strict_model import Secret, Strict
 
 __all__ = ["ArrivalRule", "NotifySettings", "ReportSettings", "WatchSettings"]
@@ -76,6 +76,11 @@ class WatchSettings(Strict):
         default="", description="off-peak window in which runs begin, such as 19:00-06:00; always"
     )
     timezone: str = Field(default="UTC", description="of these hours")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        return known_timezone(value)
 
     @field_validator("hours")
     @classmethod

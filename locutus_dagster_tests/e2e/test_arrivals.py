@@ -98,6 +98,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 "source": {"kind": "orthanc", "url": orthanc.url, "attempts": 2},
                 "target": {"path": str(folder / name)},
                 "watch": {"interval": 2, **watch},
+                # Every minute, so that the daemon is seen to keep a schedule.
+                "reports": {"overview": {"cron": "* * * * *"}} if name == "asked" else {},
             }
             for name, watch in (
                 ("asked", {"mode": "manifest"}),
@@ -129,6 +131,7 @@ def test_a_study_is_processed_once_it_is_whole_and_again_when_it_has_changed(sit
         _arrives_slowly_and_is_processed_once(site)
         _an_orthanc_that_was_away_is_followed_again(site)
         _a_late_series_is_delivered_as_a_new_version(site)
+        _a_report_was_written_on_schedule(site)
         runs = dagster.runs()
         assert all(ACCESSION not in str(run) for run in runs)
     for log in logs.rglob("*"):
@@ -178,6 +181,14 @@ def _a_late_series_is_delivered_as_a_new_version(site: Site) -> None:
     # The other workspace was not told to deliver again: it says so and leaves it.
     site.wait(lambda: "source" in (_asked(site).changed), 30, "the note of the change")
     assert len(site.deliveries("asked")) == 1
+
+
+def _a_report_was_written_on_schedule(site: Site) -> None:
+    folder = site.home / "reports" / "asked"
+    site.wait(lambda: len(list(folder.glob("asked-overview-*.html"))) == 1, 90, "a report")
+    (table,) = folder.glob("asked-overview-*.csv")
+    assert "PROCESSED" in table.read_text()
+    assert ACCESSION not in table.read_text()
 
 
 def _asked(site: Site) -> WorkItem:

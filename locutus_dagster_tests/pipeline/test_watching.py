@@ -300,7 +300,7 @@ def test_an_unknown_time_zone_and_a_source_without_log_are_said(
     watched: Make, tmp_path: Path
 ) -> None:
     w = watched()
-    with pytest.raises(WatchingError, match="time zone"):
+    with pytest.raises(ValueError, match="time zone"):
         w.start(timezone="Mars/Olympus")
     share = tmp_path / "s"
     share.mkdir()
