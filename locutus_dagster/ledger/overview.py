@@ -210,8 +210,11 @@ class Overview(LedgerConnection):
                 .where(Accession.workspace == workspace, Event.at >= at - window)
             )
             if not selection.everything:
-                meant = _rows(workspace, selection, at, Accession.id)
-                statement = statement.where(Accession.id.in_(meant))
+                # Found first and once: with a table's figures out of date, PostgreSQL would look
+                # for the selection anew at each event.
+                meant = _rows(workspace, selection, at, Accession.id).distinct().cte("meant")
+                meant = meant.prefix_with("MATERIALIZED", dialect="postgresql")
+                statement = statement.where(Accession.id.in_(select(meant.c.id)))
             delivered, done, first = cast(Any, session.execute(statement).one())
         if first is None:
             return Pace()

@@ -12,10 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, Select, Table, bindparam, column, func, insert, literal, select
+from sqlalchemy import (
+    JSON,
+    Select,
+    Table,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session
 
-__all__ = ["among", "in_pieces", "insert_rows"]
+__all__ = ["among", "in_pieces", "insert_rows", "refresh_figures"]
 
 _Item = TypeVar("_Item")
 _TOGETHER = 5000  # a matter of memory: no database sets a limit here
@@ -58,3 +69,13 @@ def insert_rows(
             session.execute(insert(table).from_select([*some[0], *common], select(*each.c, *same)))
         else:
             session.execute(insert(table).values(**common), some)
+
+
+def refresh_figures(session: Session) -> None:
+    """Let PostgreSQL count what has just been written; it plans badly by figures of before.
+
+    It would do so by itself within a minute or so; somebody may ask before.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        for table in ("manifest_row", "accession"):
+            session.execute(text(f"ANALYZE {table}"))

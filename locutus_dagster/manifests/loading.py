@@ -20,7 +20,7 @@ from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Work
 from locutus_dagster.ledger.selection import point_at_first_rows
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.store import Ledger
-from locutus_dagster.manifests.bulk import among, in_pieces, insert_rows
+from locutus_dagster.manifests.bulk import among, in_pieces, insert_rows, refresh_figures
 from locutus_dagster.manifests.comparing import Comparison, compare, partition_key
 from locutus_dagster.manifests.reading import (
     ACCESSION_COLUMN,
@@ -37,6 +37,8 @@ __all__ = ["load_manifest", "partition_key"]
 
 _ROWS: Table = ManifestRow.__table__  # type: ignore[assignment]
 _ACCESSIONS: Table = Accession.__table__  # type: ignore[assignment]
+# Rows after which the database is to look at its tables anew, before anybody asks.
+_MANY = 1000
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
 
 
@@ -94,6 +96,8 @@ def load_manifest(
             session.get_one(Workspace, workspace, with_for_update={"key_share": True})
             found = held_against(session)
             _write(session, manifest, workspace, chosen, found)
+            if len(found.accepted) >= _MANY:
+                refresh_figures(session)
     before = {stored.partition_key for stored in found.stored.values()}
     return LoadReport(
         workspace=workspace,

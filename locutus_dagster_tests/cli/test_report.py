@@ -52,7 +52,14 @@ def item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkItem:
     monkeypatch.setenv("LOCUTUS_HOME", str(home))
     monkeypatch.setenv("COLUMNS", "200")
     own = {"source": {"kind": "folder", "path": "/in"}, "target": {"path": "/out"}}
-    text = json.dumps({"workspaces": {"default": own, "spine": own}})
+    text = json.dumps(
+        {
+            "workspaces": {
+                "default": own,
+                "spine": {**own, "target": {"path": str(tmp_path / "spine")}},
+            }
+        }
+    )
     (home / "locutus.yaml").write_text(text, encoding="utf-8")
     ledger = Ledger.open(load_settings().ledger_address)
     first, _ = add_items(ledger, ACCESSION, "ACC2", name="batch", workspace="default")

@@ -173,22 +173,20 @@ def test_a_webhook_behind_tls_is_trusted_only_with_its_authority(
         assert len(hook.got) == 1
 
 
-@pytest.mark.parametrize("tls", ["none", "starttls", "tls"])
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
 def test_mail_arrives_encrypted_and_with_a_login_as_the_settings_ask(
     tls: str, authority: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, path = authority
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     monkeypatch.setenv("PASSWORD", "pa55")
-    with SmtpSink(
-        context=None if tls == "none" else context, tls_at_once=tls == "tls", login=("me", "pa55")
-    ) as sink:
+    with SmtpSink(context=context, tls_at_once=tls == "tls", login=("me", "pa55")) as sink:
         settings = mail_settings(
             sink.port, smtp_tls=tls, smtp_user="me", smtp_password="env:PASSWORD"
         )
         notify(settings, a_summary(), SECRETS, FOLDER, pauses=QUICK)
     (mail,) = sink.mails
-    assert mail.encrypted == (tls != "none")
+    assert mail.encrypted
     assert mail.login == ("me", "pa55")
     assert mail.recipients == ("pacs@hospital.example", "trial@hospital.example")
     assert mail.message["Subject"] == "Locutus neuro: 2 of 17 delivered, 1 failed"
@@ -197,6 +195,38 @@ def test_mail_arrives_encrypted_and_with_a_login_as_the_settings_ask(
     assert FOLDER in text
     for untold in _UNTOLD:
         assert untold not in mail.message.as_string()
+
+
+@pytest.mark.parametrize(
+    ("login", "password", "message"),
+    [
+        (("me", "other"), "pa55", "code 535"),
+        (None, "pa55", "does not offer"),
+        (("me", "x"), "pä55", "ASCII"),
+    ],
+)
+def test_a_login_that_is_refused_is_one_clear_error_without_the_password(
+    login: tuple[str, str] | None,
+    password: str,
+    message: str,
+    authority: tuple[ssl.SSLContext, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context, path = authority
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with SmtpSink(context=context, login=login) as sink:
+        settings = mail_settings(
+            sink.port, smtp_tls="starttls", smtp_user="me", smtp_password=password
+        )
+        with pytest.raises(NotifyError, match=message) as failure:
+            notify(settings, a_summary(), SECRETS, FOLDER, pauses=QUICK)
+    assert password not in str(failure.value)
+    assert sink.mails == []
+
+
+def test_a_password_is_not_sent_in_the_clear() -> None:
+    with pytest.raises(ValueError, match="in the clear"):
+        mail_settings(25, smtp_user="me", smtp_password="pa55")
 
 
 def test_a_mail_server_that_is_busy_is_asked_again_and_gets_the_mail_once() -> None:
@@ -216,9 +246,6 @@ def test_a_mail_that_was_taken_is_not_sent_again_because_the_server_breaks_off()
 @pytest.mark.parametrize(
     ("sink_options", "settings_options", "message"),
     [
-        ({"login": ("me", "other")}, {"smtp_user": "me", "smtp_password": "pa55"}, "code 535"),
-        ({}, {"smtp_user": "me", "smtp_password": "pa55"}, "does not offer"),
-        ({"login": ("me", "x")}, {"smtp_user": "me", "smtp_password": "pä55"}, "ASCII"),
         ({}, {"smtp_tls": "starttls"}, "does not offer"),
         ({"unknown": ["trial@hospital.example"]}, {}, "1 of 2 recipients"),
         (

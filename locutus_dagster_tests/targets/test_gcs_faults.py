@@ -177,7 +177,8 @@ def test_a_store_that_stays_away_is_one_error_after_a_bounded_time(
             faults = proxy.faults
             with pytest.raises(TargetError, match=r"cannot be reached \(tried 4 times"):
                 act()
-            assert proxy.faults == faults + 4
+            # One more where the fault met a connection that was kept from before.
+            assert proxy.faults - faults in (4, 5)
     assert stub.live(KEY) is None
 
 
