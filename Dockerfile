@@ -15,7 +15,7 @@ RUN useradd --create-home --uid 10001 locutus \
 WORKDIR /opt/locutus
 COPY pyproject.toml constraints.txt README.md LICENSE workspace.yaml ./
 COPY locutus_dagster ./locutus_dagster
-RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[postgres]'
+RUN python -m pip install --no-cache-dir --constraint constraints.txt '.[all]'
 
 USER locutus
 ENV LOCUTUS_HOME=/var/lib/locutus \
