@@ -91,6 +91,11 @@ def _of_workspace(key: Path, workspace: WorkspaceSettings) -> Iterator[Contradic
         yield from _of_login((*key, "qc", "orthanc"), workspace.qc.orthanc)
     for name, target in workspace.targets.items():
         yield from _of_target((*key, "targets", name), target)
+    if workspace.watch is not None and workspace.source.kind in ("folder", "dicomweb"):
+        yield Contradiction(
+            ((*key, "watch"), (*key, "source")),
+            "only an Orthanc keeps a log of what arrives, and {other} is none: use a 'schedule'",
+        )
 
 
 # -- folders -------------------------------------------------------------------------------------

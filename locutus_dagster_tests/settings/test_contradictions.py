@@ -94,7 +94,8 @@ def test_what_identifies_does_not_lie_where_deliveries_are_read(
 ) -> None:
     top = {key: value for key, value in said.items() if key == "ledger_url"}
     own = {key: value for key, value in said.items() if key != "ledger_url"}
-    workspace = {"source": IN, "target": {"path": "/out"}, **own}
+    source = {"kind": "orthanc", "url": "https://pacs:8042"}
+    workspace = {"source": source, "target": {"path": "/out"}, **own}
     found = judged(workspaces={"one": workspace}, **top)
     assert found == ([f"{refused} < one.targets.share.path"] if refused else [])
 
@@ -188,6 +189,16 @@ def test_two_targets_of_one_workspace_do_not_lie_among_each_other_either() -> No
 
 
 # -- servers and logins --------------------------------------------------------------------------
+
+
+def test_only_an_orthanc_can_be_watched() -> None:
+    watch = {"mode": "manifest"}
+    orthanc = {"kind": "orthanc", "url": "https://pacs:8042"}
+    workspaces = {
+        "one": {"source": orthanc, "target": {"path": "/a"}, "watch": watch},
+        "two": {"source": IN, "target": {"path": "/b"}, "watch": watch},
+    }
+    assert judged(workspaces=workspaces) == ["two.watch < two.source"]
 
 
 def test_the_qc_orthanc_is_the_source_of_no_workspace() -> None:

@@ -159,7 +159,7 @@ def test_a_pattern_of_accession_numbers_is_not_shown(home: Home) -> None:
         """\
 workspaces:
   one:
-    source: {kind: folder, path: /in}
+    source: {kind: orthanc, url: "https://pacs:8042"}
     target: {path: /out}
     watch: {mode: changes, rule: {accession: "4711|4712", description: "MR .*"}}
 """
