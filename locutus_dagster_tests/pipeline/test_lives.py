@@ -40,7 +40,7 @@ PLACES = (
     "withdraw:removed",
 )
 _WORLD = settings(
-    max_examples=30,
+    max_examples=16,
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -410,7 +410,7 @@ PLACES = ("extract:recorded", "transform:recorded", "deliver:put", "deliver:reco
     duplicates=st.booleans(),
 )
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

@@ -109,13 +109,9 @@ def test_a_rotated_key_is_no_reason_to_deliver_again(world: World) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "transform:middle",
-        "transform:written",
         "transform:renamed",
         "transform:recorded",
-        "deliver:middle",
         "deliver:put",
-        "deliver:recorded",
     ],
 )
 def test_a_process_killed_anywhere_leaves_what_a_rerun_delivers_once(
