@@ -79,7 +79,7 @@ def test_zeros_that_are_no_padding_are_looked_at_once() -> None:
     began = time.process_time()
     with pytest.raises(UnreadableError, match="duplicate element"):
         open_instance(content)
-    assert time.process_time() - began < 0.3
+    assert time.process_time() - began < 3  # over and over, it would be minutes
 
 
 def test_a_walker_lets_its_buffer_go_at_once() -> None:

@@ -162,7 +162,7 @@ def test_an_answer_that_trickles_is_given_up_and_the_next_one_taken(site: Site, 
         said = "sent nothing for 0.5 s" if tls else "less than 50000 bytes a second"
         with pytest.raises(SourceUnavailableError, match=said):
             source.fetch(study, CollectingSink())
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
         proxy.clear()
         assert fetched(source, study) == digests(MADE)
         source.close()

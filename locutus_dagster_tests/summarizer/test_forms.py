@@ -12,7 +12,6 @@ import io
 import json
 import os
 import stat
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +39,6 @@ from locutus_dagster.summarizer.forms.table import (
     overview_rows,
     state_rows,
 )
-from locutus_dagster.summarizer.model import Summary
 from locutus_dagster_tests.summarizer.reports import (
     HOSTILE,
     IDENTIFIERS,
@@ -265,17 +263,3 @@ def test_what_dagster_is_shown_names_no_accession_and_no_file() -> None:
     assert {"state": "delivered", "rows": 2} in rows
     assert sum(int(row["rows"]) for row in overview_rows(summary)) == summary.rows
     assert [set(map(type, row.values())) <= {str, int} for row in rows] == [True] * len(rows)
-
-
-@pytest.mark.parametrize(("form", "seconds"), [("csv", 3.0), ("html", 3.0), ("xlsx", 15.0)])
-def test_a_hundred_thousand_rows_are_written_in_time(
-    form: str, seconds: float, tmp_path: Path, a_fifth_of_them: Summary
-) -> None:
-    start = time.process_time()  # and not the clock's, because other tests run beside this one
-    write_report(a_fifth_of_them, form, tmp_path / "report")
-    assert time.process_time() - start < seconds / 5
-
-
-@pytest.fixture(scope="module")
-def a_fifth_of_them() -> Summary:
-    return a_summary(lines=many_lines(20_000))

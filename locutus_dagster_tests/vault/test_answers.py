@@ -29,7 +29,7 @@ def test_all_who_wait_for_an_unreachable_vault_hear_of_it_at_once() -> None:
 
     with ThreadPoolExecutor(12) as pool:
         said = set(pool.map(ask, range(12)))
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10  # and not twelve times as long as one alone
     assert len(said) == 1
     assert f"Vault at 127.0.0.1:{port} cannot be reached (asked 3 times)." in said.pop()
 

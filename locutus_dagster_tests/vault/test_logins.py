@@ -83,7 +83,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused_at_once(
     began = time.monotonic()
     with pytest.raises(VaultError, match=r"not trusted.*vault\.verify"):
         secrets_of(address=bao.tls_url, attempts=9).resolve(REFERENCE)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # nine attempts would take longer
     with pytest.raises(VaultError, match=r"authorities.*cannot be read"):
         secrets_of(address=bao.tls_url, verify=tmp_path / "none.pem").resolve(REFERENCE)
 

@@ -221,7 +221,7 @@ def test_a_sealed_vault_is_one_message_after_bounded_tries_and_works_when_unseal
         began = time.monotonic()
         with pytest.raises(VaultUnavailableError) as refusal:
             secrets.resolve("vault:secret/sealed#k", fresh=True)
-        assert 0.7 < time.monotonic() - began < 5
+        assert 0.7 < time.monotonic() - began < 20
         host = bao.url.removeprefix("http://")
         assert str(refusal.value) == (
             f"Vault at {host} is sealed (asked 3 times). "

@@ -73,7 +73,7 @@ YAML_PIECES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300, deadline=2000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=20_000, suppress_health_check=list(HealthCheck))
 @given(text=st.one_of(st.text(), YAML_PIECES))
 def test_any_text_is_a_policy_or_a_policy_file_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "any.yaml"
@@ -82,7 +82,7 @@ def test_any_text_is_a_policy_or_a_policy_file_error(tmp_path: Path, text: str) 
         assert read_policy(path).name not in ("", *NAMED)
 
 
-@settings(max_examples=100, deadline=2000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=20_000, suppress_health_check=list(HealthCheck))
 @given(content=st.binary())
 def test_any_bytes_are_a_policy_or_a_policy_file_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.yaml"
