@@ -17,6 +17,7 @@ from locutus_dagster.ledger.work import (
     DispositionCount,
     ReportRecord,
 )
+from locutus_dagster.manifests.bulk import refresh_figures
 
 __all__ = [
     "CT",
@@ -101,6 +102,8 @@ def add_items(
         )
         session.flush()
         point_at_first_rows(session, manifest.id)
+        if len(accession_numbers) > 1000:
+            refresh_figures(session)  # as a loaded manifest does
     return ledger.manifest_items(workspace, name)
 
 
