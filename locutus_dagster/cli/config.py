@@ -18,6 +18,7 @@ import typer
 
 from locutus_dagster.cli.config_import import import_command
 from locutus_dagster.cli.console import BROKEN, err, errors_for_people, escape, out
+from locutus_dagster.cli.selecting import Workspace
 from locutus_dagster.errors import LocutusError
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def init_command(
     gcs_bucket: Annotated[
         str | None, typer.Option(help="And, or: a bucket of Google Cloud Storage.")
     ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
+    workspace: Workspace = "default",
 ) -> None:
     """Write a commented locutus.yaml with one workspace, and its schema for editors beside it."""
     with errors_for_people():

@@ -12,7 +12,11 @@ from typing import Annotated
 import typer
 
 from locutus_dagster.cli.console import err, errors_for_people, escape, out
-from locutus_dagster.errors import LocutusError
+from locutus_dagster.cli.selecting import (
+    Workspace,
+    selected,
+    workspace_known,
+)
 
 __all__ = ["follow_up_command"]
 
@@ -27,9 +31,7 @@ def follow_up_command(
         ),
     ],
     file: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The manifest to write.")],
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
+    workspace: Workspace = "default",
     manifest: Annotated[
         list[str] | None,
         typer.Option(help="Only rows of this loaded manifest. Several are united."),
@@ -41,20 +43,15 @@ def follow_up_command(
     """Write a manifest of the accessions that stand so; it loads as it is."""
     with errors_for_people("Interrupted. Nothing was written."):
         from locutus_dagster.ledger import Ledger
-        from locutus_dagster.pipeline.choosing import check_names, selection
+        from locutus_dagster.pipeline.choosing import check_names
         from locutus_dagster.settings import load_settings
         from locutus_dagster.summarizer.follow_up import write_follow_up
 
         settings = load_settings()
-        chosen = selection(manifests=tuple(manifest or ()), statuses=tuple(status))
+        chosen = selected(manifest, status)
         ledger = Ledger.open_existing(settings.ledger_address)
         try:
-            known = sorted({*settings.workspaces, *ledger.workspaces()})
-            if workspace not in known:
-                raise LocutusError(
-                    f"There is no workspace '{workspace}' (known: {', '.join(known) or 'none'}).",
-                    "Name another with -w.",
-                )
+            workspace_known(workspace, settings.workspaces, ledger.workspaces())
             check_names(ledger, workspace, chosen)
             made = write_follow_up(ledger, workspace, chosen, file, overwrite=overwrite)
         finally:

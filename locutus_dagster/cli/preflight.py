@@ -18,6 +18,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locutus_dagster.cli.console import FAILED, err, errors_for_people, out
+from locutus_dagster.cli.selecting import (
+    AccessionFile,
+    ChangedSince,
+    Everything,
+    Manifest,
+    Statuses,
+    Subjects,
+    Workspace,
+    selected,
+    some_selected,
+)
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.run_modes import Reprocess
 
@@ -39,29 +50,13 @@ _MOST_LINES = 200
 
 
 def preflight_command(
-    manifest: Annotated[
-        str | None, typer.Argument(help="The name of a loaded manifest; without it, by filter.")
-    ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only accessions that stand so: pending, failed, unfinished, '!delivered', or "
-            "the beginning of one of the reference's words. Several are united."
-        ),
-    ] = None,
-    subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
-    accession_file: Annotated[
-        Path | None, typer.Option(help="Only the accessions that this file lists.")
-    ] = None,
-    changed_since: Annotated[
-        str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
-    ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Every accession of the workspace.")
-    ] = False,
+    manifest: Manifest = None,
+    workspace: Workspace = "default",
+    status: Statuses = None,
+    subject: Subjects = None,
+    accession_file: AccessionFile = None,
+    changed_since: ChangedSince = None,
+    everything: Everything = False,
     reprocess: Annotated[
         Reprocess | None, typer.Option(help="What would become of accessions that are finished.")
     ] = None,
@@ -92,24 +87,13 @@ def preflight_command(
     Nothing is changed.
     """
     with errors_for_people(_INTERRUPTED):
-        from locutus_dagster.pipeline.choosing import selection
         from locutus_dagster.pipeline.options import RunOptions
         from locutus_dagster.settings import load_settings
 
         settings = load_settings()
         settings.workspace(workspace)
-        chosen = selection(
-            manifests=(manifest,) if manifest else (),
-            statuses=tuple(status or ()),
-            subjects=tuple(subject or ()),
-            accession_file=accession_file,
-            changed_since=changed_since,
-        )
-        if chosen.everything and not everything:
-            raise LocutusError(
-                "Nothing was selected.",
-                "Name a manifest, give a filter such as --status unfinished, or say --all.",
-            )
+        asked_for = selected(manifest, status, subject, accession_file, changed_since)
+        chosen = some_selected(asked_for, everything)
         options = RunOptions.of(settings, reprocess=reprocess.value if reprocess else None)
         raise typer.Exit(
             show_preflight(

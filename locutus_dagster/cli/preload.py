@@ -11,14 +11,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, out
+from locutus_dagster.cli.selecting import (
+    AccessionFile,
+    ChangedSince,
+    Everything,
+    Statuses,
+    Subjects,
+    Workspace,
+    selected,
+    some_selected,
+)
 from locutus_dagster.cli.tables import make_table, print_table
-from locutus_dagster.errors import LocutusError
 
 if TYPE_CHECKING:
     from locutus_dagster.ledger import Ledger
@@ -40,22 +48,6 @@ Manifests = Annotated[
         show_default=False,
     ),
 ]
-Workspace = Annotated[str, typer.Option("--workspace", "-w", help="The project to work in.")]
-Statuses = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Only accessions that stand so: pending, failed, unfinished, '!delivered', or the "
-        "beginning of one of the reference's words. Several are united."
-    ),
-]
-Subjects = Annotated[list[str] | None, typer.Option(help="Only these research subjects.")]
-AccessionFile = Annotated[
-    Path | None, typer.Option(help="Only the accessions that this file lists.")
-]
-ChangedSince = Annotated[
-    str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
-]
-Everything = Annotated[bool, typer.Option("--all", help="Every accession of the workspace.")]
 Suffix = Annotated[
     str | None,
     typer.Option(
@@ -84,18 +76,12 @@ def preload_command(
 ) -> None:
     """Mark what a run is going to process, so that it can be followed; finished ones stay."""
     with errors_for_people(_INTERRUPTED):
-        from locutus_dagster.pipeline.choosing import selection
         from locutus_dagster.pipeline.preloading import PRELOADED, Mode
 
-        chosen = selection(
-            manifests=tuple(manifest or ()),
-            statuses=tuple(status or ()),
-            subjects=tuple(subject or ()),
-            accession_file=accession_file,
-            changed_since=changed_since,
-        )
+        asked_for = selected(manifest, status, subject, accession_file, changed_since)
+        chosen = some_selected(asked_for, everything)
         mode = Mode.FORCED if force_reprocess else Mode.PRELOAD
-        _carry_out(workspace, chosen, everything, mode, suffix, PRELOADED, apply=apply)
+        _carry_out(workspace, chosen, mode, suffix, PRELOADED, apply=apply)
 
 
 def preset_command(
@@ -111,23 +97,16 @@ def preset_command(
 ) -> None:
     """Ask for what has been processed again, finished or not; what is pending stays."""
     with errors_for_people(_INTERRUPTED):
-        from locutus_dagster.pipeline.choosing import selection
         from locutus_dagster.pipeline.preloading import REPROCESSING, Mode
 
-        chosen = selection(
-            manifests=tuple(manifest or ()),
-            statuses=tuple(status or ()),
-            subjects=tuple(subject or ()),
-            accession_file=accession_file,
-            changed_since=changed_since,
-        )
-        _carry_out(workspace, chosen, everything, Mode.PRESET, suffix, REPROCESSING, apply=apply)
+        asked_for = selected(manifest, status, subject, accession_file, changed_since)
+        chosen = some_selected(asked_for, everything)
+        _carry_out(workspace, chosen, Mode.PRESET, suffix, REPROCESSING, apply=apply)
 
 
 def _carry_out(
     workspace: str,
     chosen: Selection,
-    everything: bool,
     mode: Mode,
     suffix: str | None,
     default: str,
@@ -140,11 +119,6 @@ def _carry_out(
 
     settings = load_settings()
     settings.workspace(workspace)
-    if chosen.everything and not everything:
-        raise LocutusError(
-            "Nothing was selected.",
-            "Name a manifest, give a filter such as --status unfinished, or say --all.",
-        )
     ledger = _open(settings, apply)
     try:
         check_names(ledger, workspace, chosen)

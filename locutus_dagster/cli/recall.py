@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locutus_dagster.cli.console import BROKEN, FAILED, err, errors_for_people, escape, out
+from locutus_dagster.cli.selecting import Workspace
 from locutus_dagster.cli.tables import make_table, print_table
 from locutus_dagster.errors import LocutusError
 
@@ -70,9 +71,7 @@ def recall_command(
             show_default=False,
         ),
     ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
+    workspace: Workspace = "default",
     reason: Annotated[
         str, typer.Option(help="Why, in words that identify nobody; it is kept and shown.")
     ] = "",

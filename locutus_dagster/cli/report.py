@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locutus_dagster.cli.console import errors_for_people, out
+from locutus_dagster.cli.selecting import Workspace
 from locutus_dagster.errors import LocutusError
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ def report_command(
     partition: Annotated[
         str, typer.Argument(metavar="PARTITION_KEY", help="The accession, such as batch1~000001.")
     ],
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
+    workspace: Workspace = "default",
     csv: Annotated[
         Path | None,
         typer.Option(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locutus_dagster.cli.console import FAILED, errors_for_people, escape, out
+from locutus_dagster.cli.selecting import Workspace
 from locutus_dagster.errors import LocutusError
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def resolve_command(
             show_default=False,
         ),
     ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
+    workspace: Workspace = "default",
     plan: Annotated[
         Path | None,
         typer.Option(metavar="FILE.csv", help="Write the plan, to be read and edited."),

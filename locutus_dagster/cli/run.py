@@ -5,13 +5,22 @@ What belongs here: the command's options. What does not: the run (`running.py`).
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from locutus_dagster.cli.console import err, errors_for_people, out
-from locutus_dagster.errors import LocutusError
+from locutus_dagster.cli.selecting import (
+    AccessionFile,
+    ChangedSince,
+    Everything,
+    Manifest,
+    Statuses,
+    Subjects,
+    Workspace,
+    selected,
+    some_selected,
+)
 from locutus_dagster.run_modes import Reprocess, Sweep
 
 if TYPE_CHECKING:
@@ -24,29 +33,13 @@ _LINES_NAMED = 10
 
 
 def run_command(
-    manifest: Annotated[
-        str | None, typer.Argument(help="The name of a loaded manifest; without it, by filter.")
-    ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only accessions that stand so: pending, failed, unfinished, '!delivered', or "
-            "the beginning of one of the reference's words. Several are united."
-        ),
-    ] = None,
-    subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
-    accession_file: Annotated[
-        Path | None, typer.Option(help="Only the accessions that this file lists.")
-    ] = None,
-    changed_since: Annotated[
-        str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
-    ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Every accession of the workspace.")
-    ] = False,
+    manifest: Manifest = None,
+    workspace: Workspace = "default",
+    status: Statuses = None,
+    subject: Subjects = None,
+    accession_file: AccessionFile = None,
+    changed_since: ChangedSince = None,
+    everything: Everything = False,
     reprocess: Annotated[
         Reprocess | None, typer.Option(help="What becomes of accessions that are finished.")
     ] = None,
@@ -103,24 +96,13 @@ def run_command(
     """Process accessions in this process, through Dagster."""
     with errors_for_people():
         from locutus_dagster.cli.running import RunRequest, run_and_show
-        from locutus_dagster.pipeline.choosing import selection
         from locutus_dagster.pipeline.options import RunOptions
         from locutus_dagster.settings import load_settings
 
         settings = load_settings()
         settings.workspace(workspace)
-        chosen = selection(
-            manifests=(manifest,) if manifest else (),
-            statuses=tuple(status or ()),
-            subjects=tuple(subject or ()),
-            accession_file=accession_file,
-            changed_since=changed_since,
-        )
-        if chosen.everything and not everything:
-            raise LocutusError(
-                "Nothing was selected.",
-                "Name a manifest, give a filter such as --status unfinished, or say --all.",
-            )
+        asked_for = selected(manifest, status, subject, accession_file, changed_since)
+        chosen = some_selected(asked_for, everything)
         _check(settings, workspace, chosen)
         asked: dict[str, Any] = {
             "reprocess": reprocess.value if reprocess else None,

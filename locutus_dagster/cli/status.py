@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locutus_dagster.cli.console import errors_for_people, escape, out
+from locutus_dagster.cli.selecting import (
+    ChangedSince,
+    Statuses,
+    Subjects,
+    Workspace,
+    selected,
+    workspace_known,
+)
 from locutus_dagster.errors import LocutusError
 
 if TYPE_CHECKING:
@@ -47,22 +55,10 @@ def status_command(
         str | None,
         typer.Argument(help="The name of a loaded manifest; by default all of them."),
     ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORD",
-            help="Only rows whose accession stands so: pending, failed, unfinished, changed, "
-            "in-hand, on-deck, '!delivered', or the beginning of one of the reference's words. "
-            "Several are united.",
-        ),
-    ] = None,
-    subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
-    ] = None,
+    workspace: Workspace = "default",
+    status: Statuses = None,
+    subject: Subjects = None,
+    since: ChangedSince = None,
     label: Annotated[
         list[str] | None,
         typer.Option(help="Only accessions of the batch with this label, or preloaded with it."),
@@ -88,7 +84,7 @@ def status_command(
     """Show how the rows of the loaded manifests stand."""
     with errors_for_people():
         from locutus_dagster.cli.status_list import print_json, print_list
-        from locutus_dagster.pipeline.choosing import check_names, selection
+        from locutus_dagster.pipeline.choosing import check_names
         from locutus_dagster.settings import load_settings
 
         if watch and (as_list or as_json):
@@ -97,20 +93,9 @@ def status_command(
             )
         settings = load_settings()
         address = settings.ledger_address
-        chosen = selection(
-            manifests=(manifest,) if manifest else (),
-            statuses=tuple(status or ()),
-            subjects=tuple(subject or ()),
-            changed_since=since,
-            labels=tuple(label or ()),
-        )
+        chosen = selected(manifest, status, subject, changed_since=since, labels=label)
         with _opened(address) as ledger:
-            known = sorted({*settings.workspaces, *ledger.workspaces()})
-            if workspace not in known:
-                raise LocutusError(
-                    f"There is no workspace '{workspace}' (known: {', '.join(known) or 'none'}).",
-                    "Name another with -w.",
-                )
+            workspace_known(workspace, settings.workspaces, ledger.workspaces())
             check_names(ledger, workspace, chosen)
             if as_list and not as_json:
                 print_list(ledger, workspace, chosen, accessions)

@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locutus_dagster.cli.console import err, errors_for_people, out
+from locutus_dagster.cli.selecting import (
+    ChangedSince,
+    Statuses,
+    Subjects,
+    Workspace,
+    selected,
+    workspace_known,
+)
 from locutus_dagster.errors import LocutusError
 
 if TYPE_CHECKING:
     from locutus_dagster.ledger import Ledger
+    from locutus_dagster.ledger.selection import Selection
     from locutus_dagster.settings import Settings
     from locutus_dagster.summarizer.model import Summary
 
@@ -31,21 +40,14 @@ def summarize_command(
         list[str] | None,
         typer.Argument(help="Names of loaded manifests; by default the whole workspace."),
     ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
+    workspace: Workspace = "default",
     file: Annotated[
         Path | None,
         typer.Option(help="A manifest file, or a bare list of ACCESSION_NUM, to ask about."),
     ] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WORD", help="Only rows that stand so; as in 'locutus status'."),
-    ] = None,
-    subject: Annotated[list[str] | None, typer.Option(help="Only these research subjects.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only accessions whose state changed since: a date, 2h, 3d.")
-    ] = None,
+    status: Statuses = None,
+    subject: Subjects = None,
+    since: ChangedSince = None,
     overview: Annotated[
         bool, typer.Option("--overview", help="Counts alone, and no row for each accession.")
     ] = False,
@@ -74,19 +76,13 @@ def summarize_command(
         forms = _checked(form or [])
         settings = load_settings()
         with _opened(settings) as ledger:
-            known = sorted({*settings.workspaces, *ledger.workspaces()})
-            if workspace not in known:
-                raise LocutusError(
-                    f"There is no workspace '{workspace}' (known: {', '.join(known) or 'none'}).",
-                    "Name another with -w.",
-                )
+            workspace_known(workspace, settings.workspaces, ledger.workspaces())
             summary = _gathered(
                 ledger,
                 settings,
                 workspace,
-                manifests=tuple(manifest or ()),
+                selected(manifest, status, subject, changed_since=since),
                 file=file,
-                words=(tuple(status or ()), tuple(subject or ()), since),
                 detailed=not overview,
                 studies=studies,
             )
@@ -105,25 +101,21 @@ def _gathered(
     ledger: Ledger,
     settings: Settings,
     workspace: str,
+    chosen: Selection,
     *,
-    manifests: tuple[str, ...],
     file: Path | None,
-    words: tuple[tuple[str, ...], tuple[str, ...], str | None],
     detailed: bool,
     studies: bool,
 ) -> Summary:
-    from locutus_dagster.pipeline.choosing import check_names, selection
+    from locutus_dagster.pipeline.choosing import check_names
     from locutus_dagster.summarizer.gathering import summarize
     from locutus_dagster.summarizer.reporting import columns_of
 
-    chosen = selection(
-        manifests=manifests, statuses=words[0], subjects=words[1], changed_since=words[2]
-    )
     check_names(ledger, workspace, chosen)
     summary = summarize(
         ledger,
         workspace,
-        manifests=manifests,
+        manifests=chosen.manifests,
         selection=None if chosen.everything else chosen,
         file=file,
         detailed=detailed,

@@ -20,6 +20,7 @@ import typer
 from rich.markup import escape
 
 from locutus_dagster.cli.console import err, errors_for_people, out
+from locutus_dagster.cli.selecting import Workspace
 
 if TYPE_CHECKING:
     from locutus_dagster.settings import Settings
@@ -32,9 +33,7 @@ class _Ended(KeyboardInterrupt):
 
 
 def watch_command(
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", help="The project to work in.")
-    ] = "default",
+    workspace: Workspace = "default",
     interval: Annotated[
         float | None,
         typer.Option(
