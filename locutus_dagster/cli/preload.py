@@ -114,7 +114,8 @@ def _carry_out(
     apply: bool,
 ) -> None:
     from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
-    from locutus_dagster.pipeline.preloading import apply_preload, checked_label, plan_preload
+    from locutus_dagster.pipeline.labels import checked_label
+    from locutus_dagster.pipeline.preloading import apply_preload, plan_preload
     from locutus_dagster.settings import load_settings
 
     settings = load_settings()
@@ -124,8 +125,9 @@ def _carry_out(
         check_names(ledger, workspace, chosen)
         unknown = unknown_accessions(ledger, workspace, chosen)
         label = default if suffix is None else suffix
-        numbers, _ = ledger.identifiers_of_workspace(workspace)
-        label = checked_label(label, default, numbers)
+        if label != default:
+            numbers, _ = ledger.identifiers_of_workspace(workspace)
+            label = checked_label(label, numbers)
         plan = plan_preload(ledger, workspace, chosen, label, mode)
         _show(plan, workspace)
         marked = apply_preload(ledger, plan) if apply else None

@@ -103,7 +103,7 @@ def run_command(
         settings.workspace(workspace)
         asked_for = selected(manifest, status, subject, accession_file, changed_since)
         chosen = some_selected(asked_for, everything)
-        _check(settings, workspace, chosen)
+        _check(settings, workspace, chosen, label)
         asked: dict[str, Any] = {
             "reprocess": reprocess.value if reprocess else None,
             "withdraw": withdraw,
@@ -140,17 +140,22 @@ def run_command(
         raise typer.Exit(run_and_show(settings, workspace, request, out, err))
 
 
-def _check(settings: Settings, workspace: str, chosen: Selection) -> None:
+def _check(settings: Settings, workspace: str, chosen: Selection, label: str | None) -> None:
     """Refuse names that the workspace does not know, and count numbers that it does not.
 
     Raises:
-        LocutusError: a manifest or a subject is unknown.
+        LocutusError: a manifest or a subject is unknown, or the label names an accession; Dagster
+            would keep it with the run, whose step looks at it too late.
     """
     from locutus_dagster.ledger import Ledger
     from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
+    from locutus_dagster.pipeline.labels import checked_label
 
     ledger = Ledger.open_existing(settings.ledger_address)
     try:
+        if label is not None:
+            numbers, _ = ledger.identifiers_of_workspace(workspace)
+            checked_label(label, numbers)
         check_names(ledger, workspace, chosen)
         lines = unknown_accessions(ledger, workspace, chosen)
     finally:

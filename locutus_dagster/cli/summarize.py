@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from locutus_dagster.cli.console import err, errors_for_people, out
+from locutus_dagster.cli.console import err, errors_for_people, escape, out
 from locutus_dagster.cli.selecting import (
     ChangedSince,
     Statuses,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["summarize_command"]
 
+_STUDIES_SHOWN = 50  # accessions
+_NAMED = 3  # manifests, in the name of a file
 _FORMS = ("csv", "lines", "markdown", "html", "xlsx", "json")
 
 
@@ -57,7 +60,7 @@ def summarize_command(
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FOLDER", help="Where files go; by default the reports'."),
+        typer.Option("--to", metavar="FOLDER", help="Where files go; by default here."),
     ] = None,
     redact: Annotated[
         bool, typer.Option("--redact", help="No accession number and no subject in any form.")
@@ -71,17 +74,23 @@ def summarize_command(
     with errors_for_people():
         from locutus_dagster.settings import load_settings
         from locutus_dagster.summarizer.redacting import redacted
-        from locutus_dagster.summarizer.reporting import report_folder, write_reports
+        from locutus_dagster.summarizer.reporting import write_reports
 
         forms = _checked(form or [])
+        if studies and overview:
+            raise LocutusError(
+                "An overview has no accessions whose studies could be shown.",
+                "Leave out --overview or --studies.",
+            )
         settings = load_settings()
         with _opened(settings) as ledger:
             workspace_known(workspace, settings.workspaces, ledger.workspaces())
+            chosen = selected(manifest, status, subject, changed_since=since)
             summary = _gathered(
                 ledger,
                 settings,
                 workspace,
-                selected(manifest, status, subject, changed_since=since),
+                chosen,
                 file=file,
                 detailed=not overview,
                 studies=studies,
@@ -90,8 +99,9 @@ def summarize_command(
                 summary = redacted(summary)
             _print(summary)
             if forms:
-                folder = to or report_folder(settings, workspace)
-                for path in write_reports(summary, forms, folder).files:
+                about = _about(summary, chosen, file)
+                written = write_reports(summary, forms, to or Path(), about=about)
+                for path in written.files:
                     out.print(f"Written: {path}", highlight=False, soft_wrap=True)
         if forms and not redact and not overview:
             err.print("[yellow]These files hold accession numbers. Without them: --redact[/yellow]")
@@ -135,6 +145,17 @@ def _gathered(
         source.close()
 
 
+def _about(summary: Summary, chosen: Selection, file: Path | None) -> str:
+    """What the names of files say of a report that is not of a whole workspace."""
+    names = summary.manifests if chosen.manifests else ()  # as the report says them
+    said = [] if file is None else ["file"]
+    if names:
+        said.append("+".join(names) if len(names) <= _NAMED else f"{len(names)}-manifests")
+    if not replace(chosen, manifests=()).everything:
+        said.append("filtered")
+    return "-".join(said)
+
+
 def _checked(forms: list[str]) -> list[str]:
     unknown = [form for form in forms if form not in _FORMS]
     if unknown:
@@ -156,8 +177,6 @@ def _opened(settings: Settings) -> Iterator[Ledger]:
 
 
 def _print(summary: Summary) -> None:
-    from rich.markup import escape
-
     from locutus_dagster.cli.tables import make_table, print_table
 
     out.print(f"[bold]{escape(summary.title)}[/bold], as of {summary.as_of:%Y-%m-%d %H:%M} UTC")
@@ -176,6 +195,7 @@ def _print(summary: Summary) -> None:
                 f"{failure.accessions:,}", f"{failure.phase:02d}", escape(failure.reason)
             )
         print_table(failures)
+    _print_studies(summary)
     if summary.pace is not None:
         eta = f"; done in about {_spoken(summary.eta.total_seconds())}" if summary.eta else ""
         out.print(f"{summary.pace:,.0f} accessions an hour{eta}", highlight=False)
@@ -185,6 +205,23 @@ def _print(summary: Summary) -> None:
             f"that no manifest names; {len(summary.stage.lacking):,} rows that it lacks.",
             highlight=False,
         )
+
+
+def _print_studies(summary: Summary) -> None:
+    """The studies of accessions that have several, where the source was asked about them."""
+    from locutus_dagster.cli.tables import make_table, print_table
+
+    several = [line for line in summary.lines if line.studies]
+    if not several:
+        return
+    table = make_table("partition", "study", "what it is", right=["study"])
+    for line in several[:_STUDIES_SHOWN]:
+        for study in line.studies:
+            told = ", ".join(f"{label}: {value}" for label, value in study.facts.items())
+            table.add_row(escape(line.partition_key or ""), str(study.number), escape(told))
+    print_table(table)
+    if several[_STUDIES_SHOWN:]:
+        out.print(f"… and of {len(several) - _STUDIES_SHOWN:,} more accessions; see a file's.")
 
 
 def _beside(summary: Summary) -> str:

@@ -138,7 +138,8 @@ def _report(
         ledger.close()
     if config.notify:
         try:
-            notify(told.notify, safe, settings.secrets, str(folder))
+            # Of a manifest's report too: mail and webhooks are not told names of manifests.
+            notify(told.notify, safe, settings.secrets, str(report_folder(settings, workspace)))
         except LocutusError as error:
             # The report is there all the same.
             context.log.error("%s", error)

@@ -28,6 +28,7 @@ from locutus_dagster.ledger import Ledger
 from locutus_dagster.manifests import load_manifest
 from locutus_dagster.pipeline.batch import Batch
 from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
+from locutus_dagster.pipeline.labels import checked_label
 from locutus_dagster.pipeline.options import RunOptions
 from locutus_dagster.pipeline.outcomes import (
     Artifact,
@@ -107,6 +108,9 @@ class ChainStep:
             selected = list(self.context.partition_keys)
         ledger = self.engine.ledger(look_only=self.dry)
         try:
+            if options.label is not None:
+                numbers, _ = ledger.identifiers_of_workspace(self.workspace)
+                checked_label(options.label, numbers)
             keys = self._asked_for(config, options, selected, ledger)
             more = picked_up(ledger, self.workspace, keys, options.sweep)
         finally:

@@ -17,6 +17,7 @@ from locutus_dagster.ledger.claims import clock
 from locutus_dagster.ledger.reading import LedgerReader, select_items
 from locutus_dagster.ledger.resolutions import ResolveCommand
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Resolution
+from locutus_dagster.ledger.standing import differs_from_delivery
 from locutus_dagster.ledger.states import Phase, State
 from locutus_dagster.ledger.work import WorkItem
 
@@ -41,7 +42,7 @@ class Standing:
         phases: of those that have failed; the other states are not restricted by it.
         commands: of the resolution that stands; a None among them: there is none.
         in_hand: only what a worker has in hand at this moment.
-        changed: only rows that a run found to differ from the delivery that stands.
+        changed: only rows that differ from the delivery that stands.
         on_deck: only what is marked for a batch that has not come to it.
     """
 
@@ -61,7 +62,7 @@ class Selection:
         manifests: names; then each of their rows is an item.
         states: of the accessions.
         phases: of those that have failed; the other states are not restricted by it.
-        changed: only rows that a run found to differ from the delivery that stands.
+        changed: only rows that differ from the delivery that stands.
         any_of: beside the restrictions above, one of these has to hold.
         none_of: and none of these.
         subjects: research identities, as manifests write them.
@@ -207,7 +208,7 @@ def _holds(one: Standing, at: datetime) -> list[ColumnElement[bool]]:
     if one.in_hand:
         where.append(in_hand(at))
     if one.changed:
-        where.append(ManifestRow.changed != "")
+        where.append(differs_from_delivery())
     if one.on_deck:
         where.append(Accession.on_deck.is_(True))
     return where

@@ -16,19 +16,18 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
-    Subquery,
     and_,
     case,
     func,
-    or_,
     select,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from locutus_dagster.ledger.claims import clock
 from locutus_dagster.ledger.resolutions import ResolveCommand
 from locutus_dagster.ledger.schema import Accession, Delivery, Manifest, ManifestRow
 from locutus_dagster.ledger.selection import Selection, in_hand, standing_command
+from locutus_dagster.ledger.standing import MADE_FOR, STANDS, newest_standing, other_attributes
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.summary_past import SummaryPast, among, rows_with_accessions
 from locutus_dagster.ledger.summary_records import RowGroup, StandingDelivery, SummaryRow
@@ -40,7 +39,6 @@ _ACCESSION_CELL = "ACCESSION_NUM"  # where loading keeps what a rejected row nam
 _ALL = Selection()
 #: What an integer would not give back: letters, signs, blanks, leading zeros.
 _WITH_TEXT = r"^0.|[^0-9]"
-_MADE_FOR = aliased(ManifestRow)
 
 
 class Summaries(SummaryPast):
@@ -108,10 +106,10 @@ class Summaries(SummaryPast):
 
     def row_groups(self, workspace: str, selection: Selection = _ALL) -> list[RowGroup]:
         """The same rows, counted by what a report tells of them."""
-        newest = _newest_standing(workspace)
+        newest = newest_standing(workspace)
         with self.session(reads_only=True) as session:
             at = clock(session)
-            compared = _MADE_FOR.id.is_not(None)
+            compared = MADE_FOR.id.is_not(None)
             each = (
                 rows_with_accessions(
                     workspace,
@@ -129,26 +127,17 @@ class Summaries(SummaryPast):
                     ManifestRow.rejected_column.label("rejected_column"),
                     _as_number(ManifestRow.duplicate_of.is_not(None)).label("duplicate"),
                     _as_number(compared).label("compared"),
-                    _as_number(
-                        and_(compared, _MADE_FOR.subject_id != ManifestRow.subject_id)
-                    ).label("other_subject"),
-                    _as_number(
-                        and_(
-                            compared,
-                            or_(
-                                _MADE_FOR.imaging_type != ManifestRow.imaging_type,
-                                _MADE_FOR.age != ManifestRow.age,
-                                _MADE_FOR.anatomical_position != ManifestRow.anatomical_position,
-                            ),
-                        )
-                    ).label("other_attributes"),
+                    _as_number(and_(compared, MADE_FOR.subject_id != ManifestRow.subject_id)).label(
+                        "other_subject"
+                    ),
+                    _as_number(and_(compared, other_attributes())).label("other_attributes"),
                     _as_number(Accession.accession_number.regexp_match(_WITH_TEXT)).label(
                         "with_text"
                     ),
                 )
                 .join(newest, newest.c.accession_id == Accession.id, isouter=True)
                 .join(Delivery, Delivery.id == newest.c.id, isouter=True)
-                .join(_MADE_FOR, _MADE_FOR.id == Delivery.row_id, isouter=True)
+                .join(MADE_FOR, MADE_FOR.id == Delivery.row_id, isouter=True)
                 .subquery()
             )
             statement = select(*each.c, func.count()).group_by(*each.c)
@@ -174,9 +163,6 @@ class Summaries(SummaryPast):
             numbers.update(number for number in session.scalars(rejected) if number)
             subjects = set(session.scalars(select(ManifestRow.subject_id).where(of_rows)))
         return numbers, subjects - {""}
-
-
-_STANDS = and_(Delivery.superseded_at.is_(None), Delivery.withdrawn_at.is_(None))
 
 
 def _columns(at: datetime) -> tuple[ColumnElement[Any] | Any, ...]:
@@ -282,14 +268,14 @@ def _standing(session: Session, named: Select[Any]) -> dict[int, tuple[StandingD
             Delivery.target,
             Delivery.uri,
             Delivery.delivered_at,
-            _MADE_FOR.id,
-            _MADE_FOR.subject_id,
-            _MADE_FOR.imaging_type,
-            _MADE_FOR.age,
-            _MADE_FOR.anatomical_position,
+            MADE_FOR.id,
+            MADE_FOR.subject_id,
+            MADE_FOR.imaging_type,
+            MADE_FOR.age,
+            MADE_FOR.anatomical_position,
         )
-        .join(_MADE_FOR, _MADE_FOR.id == Delivery.row_id, isouter=True)
-        .where(Delivery.accession_id.in_(named), _STANDS)
+        .join(MADE_FOR, MADE_FOR.id == Delivery.row_id, isouter=True)
+        .where(Delivery.accession_id.in_(named), STANDS)
         .order_by(Delivery.id)
     )
     found: dict[int, list[StandingDelivery]] = defaultdict(list)
@@ -298,17 +284,6 @@ def _standing(session: Session, named: Select[Any]) -> dict[int, tuple[StandingD
         made_for = None if row_id is None else (subject, imaging_type, age, position)
         found[identity].append(StandingDelivery(target, uri, at, made_for))
     return {identity: tuple(some) for identity, some in found.items()}
-
-
-def _newest_standing(workspace: str) -> Subquery:
-    """The last delivery that stands of each accession that has one."""
-    return (
-        select(Delivery.accession_id, func.max(Delivery.id).label("id"))
-        .join(Accession, Accession.id == Delivery.accession_id)
-        .where(Accession.workspace == workspace, _STANDS)
-        .group_by(Delivery.accession_id)
-        .subquery()
-    )
 
 
 def _as_number(condition: ColumnElement[bool]) -> ColumnElement[int]:

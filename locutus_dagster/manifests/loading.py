@@ -16,10 +16,12 @@ from typing import Any
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from locutus_dagster.identifying_text import holds_a_number
 from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, Workspace, now
 from locutus_dagster.ledger.selection import point_at_first_rows
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.store import Ledger
+from locutus_dagster.manifests.arriving import ARRIVED
 from locutus_dagster.manifests.bulk import among, in_pieces, insert_rows, refresh_figures
 from locutus_dagster.manifests.comparing import Comparison, compare, partition_key
 from locutus_dagster.manifests.reading import (
@@ -78,7 +80,10 @@ def load_manifest(
     manifest = read_manifest(path)
 
     def held_against(session: Session | None) -> Comparison:
-        return compare(session, manifest, workspace, chosen, allow_duplicates=allow_duplicates)
+        found = compare(session, manifest, workspace, chosen, allow_duplicates=allow_duplicates)
+        if found.manifest_id is None:
+            _check_name(chosen, manifest)
+        return found
 
     if dry_run:
         if ledger is None:
@@ -111,6 +116,26 @@ def load_manifest(
         added=sum(key not in before for key in found.keys.values()),
         dry_run=dry_run,
     )
+
+
+def _check_name(name: str, manifest: ManifestFile) -> None:
+    """Refuse a new manifest a name that is not its own to have.
+
+    Raises:
+        ManifestError: it holds an accession number of its rows, or is one that watching gives.
+    """
+    if holds_a_number(name, (row.accession_number for row in manifest.rows)):
+        raise ManifestError(
+            "The manifest's name holds an accession number of its rows.",
+            "Give one that identifies nobody with --name: it becomes part of partition keys, and "
+            "Dagster keeps these.",
+        )
+    if name.lower().startswith(ARRIVED):
+        raise ManifestError(
+            f"The manifest's name begins with '{ARRIVED}'.",
+            "Studies that arrive by themselves are kept in manifests of such names. Give another "
+            "with --name.",
+        )
 
 
 def _write(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.identifying_text import REDACTED_ACCESSION, REDACTED_SUBJECT
 from locutus_dagster.manifests.lines import fields_of, physical_lines
 from locutus_dagster.manifests.resolve_via import COMMANDS, canonical_command
 
@@ -323,6 +324,8 @@ def fault_of_values(values: dict[str, str]) -> tuple[str, str] | None:
         return SUBJECT_COLUMN, "empty"
     if not accession:
         return ACCESSION_COLUMN, "empty"
+    if accession == REDACTED_ACCESSION or subject == REDACTED_SUBJECT:
+        return ACCESSION_COLUMN, "redacted; load a report that was written without redaction"
     for column in (SUBJECT_COLUMN, _TYPE, _POSITION, ACCESSION_COLUMN):
         if len(values[column]) > _MAX_LENGTH:
             return column, f"longer than {_MAX_LENGTH} characters"

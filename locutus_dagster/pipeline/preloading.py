@@ -10,18 +10,16 @@ told to. A preset asks for what has been processed again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 
-from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.preloading import Mark, Marked
 from locutus_dagster.ledger.reference_status import status
 from locutus_dagster.ledger.selection import Selection
 from locutus_dagster.ledger.work import WorkItem
-from locutus_dagster.pipeline.recall_parts import holds_a_number
 
 __all__ = [
     "PRELOADED",
@@ -29,21 +27,14 @@ __all__ = [
     "Mode",
     "Planned",
     "Preload",
-    "PreloadError",
     "Rule",
     "apply_preload",
-    "checked_label",
     "plan_preload",
 ]
 
 #: The suffixes that the reference writes where none is given.
 PRELOADED = "summarizerPreLoaded"
 REPROCESSING = "reprocessing in 3... 2... 1..."
-_LONGEST = 100  # characters of a label
-
-
-class PreloadError(LocutusError):
-    """A batch cannot be marked."""
 
 
 class Mode(str, Enum):
@@ -132,33 +123,6 @@ class Preload:
         return sum(one.rule is Rule.IN_HAND for one in self.entries)
 
 
-def checked_label(label: str, default: str, numbers: Iterable[str]) -> str:
-    """The label as it is kept: on one line; `default` where nothing was given.
-
-    It is shown in reports, lists and logs, wherever a status is.
-
-    Args:
-        numbers: the accession numbers of the workspace.
-
-    Raises:
-        PreloadError: it is empty, too long, or holds an accession number.
-    """
-    kept = " ".join(label.split())
-    if kept == default:
-        return kept
-    if not kept or len(kept) > _LONGEST or not kept.isprintable():
-        raise PreloadError(
-            f"A suffix has between 1 and {_LONGEST} printable characters.",
-            "Give a name for the batch, such as --suffix batch7.",
-        )
-    if holds_a_number(kept, numbers):
-        raise PreloadError(
-            "The suffix holds an accession number.",
-            "Name the batch in words that identify nobody: they are shown in reports and logs.",
-        )
-    return kept
-
-
 def plan_preload(
     ledger: Ledger,
     workspace: str,
@@ -225,7 +189,9 @@ def _plan(item: WorkItem, mode: Mode, label: str, recalled: _Recalled, at: datet
         label=label,
         on_deck=item.on_deck if on_deck is None else on_deck,
     )
-    return Planned(item, rule, mark, shown.partition("=")[0])
+    # Without details, which no status with a label has; the label may hold anything.
+    named = shown.endswith(f":{label}")
+    return Planned(item, rule, mark, shown if named else shown.partition("=")[0])
 
 
 def _on_deck(mode: Mode, state: State, again: bool) -> bool | None:

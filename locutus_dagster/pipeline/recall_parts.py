@@ -8,12 +8,12 @@ cannot wait until these are mended. That is why it does not ask for `Parts`.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from locutus_dagster.errors import LocutusError
+from locutus_dagster.identifying_text import holds_a_number
 from locutus_dagster.interim import InterimStore
 from locutus_dagster.ledger import Ledger, WorkItem
 from locutus_dagster.ledger.work import DeliveryRecord
@@ -31,11 +31,8 @@ __all__ = [
     "Recalling",
     "checked_reason",
     "concerned",
-    "holds_a_number",
     "recall_parts",
 ]
-
-_SHORTEST_SQUEEZED = 5  # characters; shorter numbers stand in many a harmless sentence
 
 
 class RecallError(LocutusError):
@@ -151,21 +148,3 @@ def checked_reason(reason: str, rows: Iterable[WorkItem]) -> str:
             "Say why in words that identify nobody: the reason is shown in reports and logs.",
         )
     return kept
-
-
-def holds_a_number(text: str, numbers: Iterable[str]) -> bool:
-    """Whether one of these accession numbers stands in a text, however it is written there."""
-    said, squeezed = _folded(text), _squeezed(text)
-    for number in numbers:
-        core = _squeezed(number)
-        if _folded(number) in said or (len(core) >= _SHORTEST_SQUEEZED and core in squeezed):
-            return True
-    return False
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
-def _squeezed(text: str) -> str:
-    return "".join(character for character in _folded(text) if character.isalnum())

@@ -49,7 +49,8 @@ def expand(summary: Summary, source: StudySource) -> Summary:
             lines.append(replace(line, studies=_studies(line.accession_number, source)))
         else:
             lines.append(line)
-    return replace(summary, lines=tuple(lines))
+    settings = {**summary.settings, "SHOW_MULTIUUIDS": str(True)}
+    return replace(summary, lines=tuple(lines), settings=settings)
 
 
 def _studies(accession_number: str, source: StudySource) -> tuple[StudyOfSeveral, ...]:

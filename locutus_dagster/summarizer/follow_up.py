@@ -55,7 +55,8 @@ def write_follow_up(
     """Write the accessions of a selection as a manifest that can be loaded as it is.
 
     Each accession comes once, with the attributes that it is, or was last, processed with; or with
-    those of the last row that is chosen, where that one is not. Where the source holds several
+    those of the last row that is chosen, where that one is not, or where it is chosen because it
+    has changed. Where the source holds several
     studies for one of them, the manifest has the reference's resolver format.
 
     Args:
@@ -86,12 +87,14 @@ def write_follow_up(
 
 def _one_for_each(ledger: Ledger, workspace: str, chosen: Selection) -> list[SummaryRow]:
     """A row for each accession, in the order in which accessions are named first."""
+    # Of what has changed the last word counts: the current row is the one before the change.
+    last = chosen.changed or any(one.changed for one in chosen.any_of)
     found: dict[int, SummaryRow] = {}
     for row in ledger.summary_rows(workspace, chosen):
         if row.accession_id is None or row.partition_key is None:
             continue  # rejected, or an earlier row of the same manifest names it
         before = found.get(row.accession_id)
-        if before is None or not before.current:
+        if last or before is None or not before.current:
             found[row.accession_id] = row
     return list(found.values())
 

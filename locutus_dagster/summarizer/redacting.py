@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ahocorasick_rs import AhoCorasick
 
+from locutus_dagster.identifying_text import REDACTED_ACCESSION, REDACTED_SUBJECT
 from locutus_dagster.ledger.reference_status import previous_processing_used
 from locutus_dagster.summarizer.buckets import REJECTED
 from locutus_dagster.summarizer.lines import ELIDED, settings_among
@@ -30,7 +31,6 @@ from locutus_dagster.summarizer.model import (
 
 __all__ = ["REDACTED_ACCESSION", "REDACTED_SUBJECT", "redacted"]
 
-REDACTED_ACCESSION, REDACTED_SUBJECT = "REDACTED_ACCESSION", "REDACTED_SUBJECT"
 #: A shorter identifier, such as the accession number 7, is looked for where nothing adjoins it.
 _LONG = 4
 _CHANGED = "PREVIOUS_PROCESSING_USED_["
@@ -49,6 +49,7 @@ def redacted(summary: Summary) -> Summary:
     return replace(
         summary,
         title=clean(summary.title),
+        manifests=tuple(map(clean, summary.manifests)),
         redacted=True,
         settings={label: clean(value) for label, value in summary.settings.items()},
         not_found=(REDACTED_ACCESSION,) * len(summary.not_found),
@@ -56,7 +57,7 @@ def redacted(summary: Summary) -> Summary:
         grouped=_grouped(summary.grouped, clean),
         failures=_failures(summary.failures, clean),
         lines=tuple(_line(one, clean) for one in summary.lines),
-        stage=summary.stage and _stage(summary.stage),
+        stage=summary.stage and _stage(summary.stage, clean),
         identifiers=Identifiers(),
     )
 
@@ -107,6 +108,8 @@ def _line(line: Line, clean: Callable[[str], str]) -> Line:
         line = replace(line, imaging_type="", age="", anatomical_position="", qc_status="")
     return replace(
         line,
+        manifest=clean(line.manifest),
+        partition_key=line.partition_key and _key(line.partition_key, clean),
         subject_id=line.subject_id and REDACTED_SUBJECT,
         imaging_type=clean(line.imaging_type),
         age=clean(line.age),
@@ -152,5 +155,15 @@ def _failures(failures: Iterable[Failure], clean: Callable[[str], str]) -> tuple
     return tuple(Failure(phase, reason, number) for (phase, reason), number in ordered)
 
 
-def _stage(stage: Stage) -> Stage:
-    return replace(stage, unnamed=("",) * len(stage.unnamed))
+def _stage(stage: Stage, clean: Callable[[str], str]) -> Stage:
+    return replace(
+        stage,
+        unnamed=("",) * len(stage.unnamed),
+        lacking=tuple(_key(one, clean) for one in stage.lacking),
+    )
+
+
+def _key(partition_key: str, clean: Callable[[str], str]) -> str:
+    """A partition key, in which the manifest's name is a person's; the number is the row's."""
+    manifest, mark, number = partition_key.rpartition("~")
+    return clean(manifest) + mark + number

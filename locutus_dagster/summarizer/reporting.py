@@ -6,16 +6,18 @@ schedules alike. What does not: what a report says (`gathering.py`), and how (`f
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import ReportSettings, Settings
-from locutus_dagster.summarizer.forms import FORMS, report_name, write_report
+from locutus_dagster.summarizer.forms import FORMS, form_named, report_name, write_report
 from locutus_dagster.summarizer.model import Summary
 
 __all__ = ["Written", "columns_of", "report_folder", "write_reports"]
@@ -44,31 +46,51 @@ def columns_of(told: ReportSettings) -> dict[str, str]:
 
 
 def write_reports(
-    summary: Summary, forms: Sequence[str], folder: Path, *, keep_days: int | None = None
+    summary: Summary,
+    forms: Sequence[str],
+    folder: Path,
+    *,
+    about: str = "",
+    keep_days: int | None = None,
 ) -> Written:
     """Write a summary in each form, under names that carry its date.
 
     Args:
         folder: made if it is missing, for its owner alone.
+        about: what it is a report of, if not of the whole workspace; part of the names.
         keep_days: reports of the same workspace that are older are removed; None: none is.
 
     Raises:
-        LocutusError: the folder cannot be written.
+        LocutusError: there is no such form, or the folder cannot be written.
     """
+    named = {form: form_named(form) for form in forms}  # before any file is written
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = []
-        for form in sorted(forms, key=list(FORMS).index):
-            path = folder / report_name(summary, form)
-            write_report(summary, form, path)
-            files.append(path)
-        removed = _remove_old(folder, summary.workspace, keep_days) if keep_days else 0
+        with _alone_in(folder):
+            for form in sorted(named, key=list(FORMS).index):
+                path = folder / report_name(summary, form, about)
+                write_report(summary, form, path)
+                files.append(path)
+            removed = _remove_old(folder, summary.workspace, keep_days) if keep_days else 0
     except OSError as error:
         raise LocutusError(
             f"Reports cannot be written to {folder} ({error.strerror}).",
             "Check the folder's permissions, or name another: workspaces.<name>.reports.folder.",
         ) from None
     return Written(tuple(files), removed)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let one process at a time write reports there: two of a day have the same names."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_old(folder: Path, workspace: str, keep_days: int) -> int:

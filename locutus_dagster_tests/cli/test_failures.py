@@ -130,6 +130,11 @@ def test_a_bad_row_is_named_and_the_rest_loads(site: Site) -> None:
     assert code == 2
     assert f"batch.csv, line {line}, column SUBJECT_ID: empty" in err
     assert "4 rows, 3 accepted, 1 rejected" in out
+    # Dagster keeps what a run was told; a label is looked at before there is a run.
+    number = text.splitlines()[-1].split(",")[4]
+    code, out = site.run_here("run", "batch", "--label", f"again {number}")
+    assert code == 1
+    assert "label holds an accession number" in out
     site.assert_finishes()
 
 

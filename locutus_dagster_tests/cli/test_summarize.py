@@ -11,6 +11,10 @@ import typer
 from typer.testing import CliRunner, Result
 
 from locutus_dagster.cli.summarize import summarize_command
+from locutus_dagster.settings import load_settings
+from locutus_dagster.summarizer.gathering import summarize
+from locutus_dagster.summarizer.redacting import redacted
+from locutus_dagster.summarizer.reporting import report_folder, write_reports
 from locutus_dagster_tests.cli.a_home import OTHER, SECRET, make_home
 from locutus_dagster_tests.pipeline.small_world import SmallWorld
 
@@ -69,6 +73,43 @@ def test_a_list_of_accession_numbers_may_be_asked_about(world: SmallWorld, tmp_p
     (table,) = (tmp_path / "out").iterdir()
     rows = [row for row in csv.reader(table.open()) if row and not row[0].startswith("#")]
     assert any("NOBODY-KNOWS" in row for row in rows)
+
+
+def test_a_report_of_a_moment_takes_the_place_of_no_scheduled_one(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings()
+    nightly = redacted(summarize(world.ledger, "default"))
+    (kept,) = write_reports(nightly, ["csv"], report_folder(settings, "default")).files
+    before = kept.read_bytes()
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for arguments in ([], ["--status", "pending"], ["batch"], ["batch", "--status", "!pending"]):
+        done = ask(*arguments, "--form", "csv")
+        assert done.exit_code == 0, done.output
+    assert kept.read_bytes() == before
+    names = [path.name.split("-detailed-")[0] for path in sorted(here.iterdir())]
+    assert names == ["default-batch", "default-batch-filtered", "default", "default-filtered"]
+
+
+def test_several_studies_are_shown_by_partition_and_an_overview_has_none(
+    world: SmallWorld, tmp_path: Path
+) -> None:
+    world.put_study(OTHER, study="one", instances=1)
+    world.put_study(OTHER, study="two", instances=3)
+    world.run(["batch~000002"])
+    done = ask("--studies", "--form", "csv", "--to", tmp_path)
+    assert done.exit_code == 0, done.output
+    shown = [line.split(maxsplit=2) for line in done.output.splitlines() if "Instances:" in line]
+    assert [line[0] for line in shown][:1] == ["batch~000002"]
+    assert sorted("Instances: 3" in line[-1] for line in shown) == [False, True]
+    assert OTHER not in done.output
+    (table,) = tmp_path.glob("*.csv")
+    assert "SHOW_MULTIUUIDS,True" in table.read_text().replace(": ,", ",").replace(":,", ",")
+    done = ask("--studies", "--overview")
+    assert done.exit_code == 1
+    assert "Leave out --overview or --studies" in done.output
 
 
 @pytest.mark.parametrize(

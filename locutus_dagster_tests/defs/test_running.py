@@ -84,6 +84,15 @@ def test_a_run_that_cannot_work_exits_with_1_whatever_is_forced(home: Home, run:
     assert home.ledger.manifest_items(WS, "gone")[0].state is State.LOADED
 
 
+def test_a_batch_is_not_named_after_an_accession(home: Home, run: Run) -> None:
+    load(home, [home.pacs.missing_accession], "named")
+    code, shown = run(of_manifest("named", label=f"again {home.pacs.missing_accession.lower()}"))
+    assert code == 1
+    assert "The batch's label holds an accession number" in shown
+    assert home.pacs.missing_accession not in shown
+    assert [one.label for one in home.ledger.select(WS, Selection())] == [""]
+
+
 def test_a_paused_run_exits_with_130_whatever_is_forced_and_begins_nothing(
     home: Home, run: Run
 ) -> None:

@@ -233,6 +233,33 @@ def test_a_name_that_cannot_begin_a_partition_key_is_refused(
     assert count(ledger, Manifest) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ACC-9999", "holds an accession number"),
+        ("again-acc_9999.b", "holds an accession number"),
+        ("arrived-2026-11-22", "begins with 'arrived-'"),
+    ],
+)
+def test_a_name_that_identifies_or_is_not_one_s_own_to_give_is_refused(
+    ledger: Ledger, tmp_path: Path, name: str, said: str
+) -> None:
+    path = write(tmp_path, row(accession="ACC-9999"), name="m.csv")
+    with pytest.raises(ManifestError, match=said) as refused:
+        load_manifest(ledger, path, workspace="ws", name=name)
+    assert "9999" not in str(refused.value)
+    assert ledger.manifest_names("ws") == []
+
+
+def test_the_rows_of_a_redacted_report_are_refused_with_a_reason(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    rows = [row(subject="REDACTED_SUBJECT", accession="REDACTED_ACCESSION")] * 2
+    report = load_manifest(ledger, write(tmp_path, *rows, name="m.csv"), workspace="ws")
+    assert (report.accepted, len(report.rejected)) == (0, 2)
+    assert "without redaction" in report.rejected[0].reason
+
+
 def test_a_name_of_letters_digits_dot_dash_and_underscore_will_do(
     ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -11,14 +11,11 @@ from locutus_dagster.ledger import Ledger, State, WorkItem
 from locutus_dagster.ledger.preloading import Marked
 from locutus_dagster.ledger.selection import Selection
 from locutus_dagster.pipeline.choosing import selection
+from locutus_dagster.pipeline.labels import LabelError, checked_label
 from locutus_dagster.pipeline.preloading import (
-    PRELOADED,
-    REPROCESSING,
     Mode,
-    PreloadError,
     Rule,
     apply_preload,
-    checked_label,
     plan_preload,
 )
 from locutus_dagster_tests.ledger.rows import add_items, bring_to
@@ -168,20 +165,28 @@ def test_of_several_rows_that_name_an_accession_the_last_one_counts(ledger: Ledg
 
 @pytest.mark.parametrize("wrong", ["", "  ", "x" * 101, "a\x1bb"])
 def test_a_label_that_cannot_be_shown_is_refused(wrong: str) -> None:
-    with pytest.raises(PreloadError, match="printable characters"):
-        checked_label(wrong, PRELOADED, [])
+    with pytest.raises(LabelError, match="printable characters"):
+        checked_label(wrong, [])
 
 
 @pytest.mark.parametrize("typed", ["again ACC-4711", "acc4711", "x ACC 47 11"])
 def test_a_label_that_holds_an_accession_number_is_refused_without_naming_it(typed: str) -> None:
-    with pytest.raises(PreloadError, match="holds an accession number") as raised:
-        checked_label(typed, PRELOADED, ["ACC-4711"])
+    with pytest.raises(LabelError, match="holds an accession number") as raised:
+        checked_label(typed, ["ACC-4711"])
     assert "4711" not in str(raised.value)
 
 
-def test_the_reference_s_own_suffixes_are_taken_whatever_numbers_there_are() -> None:
-    assert checked_label(REPROCESSING, REPROCESSING, ["1", "2"]) == REPROCESSING
-    assert checked_label(" batch \n 7 ", PRELOADED, ["ACC-4711"]) == "batch 7"
+def test_a_label_is_kept_on_one_line_and_a_short_number_may_stand_in_a_word() -> None:
+    assert checked_label(" batch \n 7 ", ["ACC-4711"]) == "batch 7"
+    assert checked_label("night7", ["7"]) == "night7"
+    with pytest.raises(LabelError):
+        checked_label("night 7", ["7"])
+
+
+def test_a_plan_shows_a_label_whatever_it_holds(ledger: Ledger) -> None:
+    add_items(ledger, "A", name="m")
+    (one,) = plan_preload(ledger, "ws", ALL, "a=b").entries
+    assert one.shown.endswith(":a=b")
 
 
 def test_a_preloaded_batch_is_followed_through_a_run_by_its_label(small: SmallWorld) -> None:

@@ -275,7 +275,7 @@ def test_a_short_accession_number_leaves_most_reasons_possible(small: SmallWorld
         identity = small.item(key).accession_id
         recall(made, reason="form 1 of 2 was withdrawn", accession_id=identity)
         with pytest.raises(RecallError):
-            recall(made, reason="on the 12th", accession_id=identity)
+            recall(made, reason="see 12, again", accession_id=identity)
     (noted,) = small.ledger.recalls("default")
     assert noted.reason == "form 1 of 2 was withdrawn"
 

@@ -16,6 +16,7 @@ from locutus_dagster.ledger import Ledger, State
 from locutus_dagster.ledger.selection import Selection
 from locutus_dagster.manifests import MANIFEST_COLUMNS, load_manifest
 from locutus_dagster.summarizer.follow_up import FollowUpError, write_follow_up
+from locutus_dagster.summarizer.gathering import summarize
 from locutus_dagster_tests.cli.a_home import make_home
 from locutus_dagster_tests.manifests.files import row
 from locutus_dagster_tests.summarizer.site import bring, load
@@ -170,3 +171,21 @@ def test_a_name_that_is_taken_and_words_that_nobody_knows_are_told(
     elsewhere = follow_up("--status", "failed", "--out", folder / "y.csv", "-w", "nowhere")
     assert elsewhere.exit_code == 1
     assert "There is no workspace 'nowhere'" in elsewhere.output
+
+
+def test_what_a_newer_manifest_asks_for_otherwise_is_written_as_it_asks_for_it(
+    home: Ledger, tmp_path: Path
+) -> None:
+    for name, age in (("second", "4100"), ("third", "4200")):
+        asked = row(subject="S3", accession="SECRET-3", age=age)
+        load(home, tmp_path, asked, name=name, workspace="default")
+    # A run has come to the second, and to none of the third.
+    (second,) = home.manifest_items("default", "second")
+    home.note_changed(second.row_id, "attributes")
+    counted = summarize(home, "default")
+    assert sum(one.count for one in counted.buckets if "PREVIOUS" in one.label) == 2
+    for number, word in enumerate(("changed", "PREVIOUS_PROCESSING")):
+        path = tmp_path / f"changed{number}.csv"
+        done = follow_up("--status", word, "--out", path)
+        assert done.exit_code == 0, done.output
+        assert [line[2] for line in cells(path)[1:]] == ["4200"]

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from locutus_dagster.ledger import Ledger, State
+from locutus_dagster.ledger.schema import Manifest, ManifestRow
 from locutus_dagster.summarizer.gathering import summarize
 from locutus_dagster.summarizer.model import Stage, StudyOfSeveral, Summary
 from locutus_dagster.summarizer.redacting import redacted
@@ -101,6 +103,22 @@ def test_what_takes_the_place_of_identifiers(shared: Ledger, tmp_path: Path) -> 
         "PREVIOUS_PROCESSING_USED_[…]_PRERETIRE_OR_PREDELETE_TO_REPROCESS_[…]"
     )
     assert differs.changed == ("subject",)
+
+
+def test_a_manifest_that_was_once_named_after_an_accession_is_not_named(
+    shared: Ledger, tmp_path: Path
+) -> None:
+    load(shared, tmp_path, row(accession="ACC-4711"), workspace="named", name="before")
+    with shared.session() as session:
+        session.execute(update(Manifest).where(Manifest.name == "before").values(name="ACC-4711"))
+        session.execute(
+            update(ManifestRow)
+            .where(ManifestRow.workspace == "named")
+            .values(partition_key="ACC-4711~000001")
+        )
+    shown = redacted(summarize(shared, "named", manifests=("ACC-4711",)))
+    assert "4711" not in everything_in(shown)
+    assert shown.lines[0].partition_key == "REDACTED_ACCESSION~000001"
 
 
 def test_statuses_and_failures_that_are_alike_then_are_counted_together(

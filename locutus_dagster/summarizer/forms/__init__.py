@@ -17,7 +17,15 @@ from locutus_dagster.summarizer.forms.json_schema import report_schema
 from locutus_dagster.summarizer.forms.wording import utc
 from locutus_dagster.summarizer.model import Summary
 
-__all__ = ["FORMS", "Form", "ReportError", "report_name", "report_schema", "write_report"]
+__all__ = [
+    "FORMS",
+    "Form",
+    "ReportError",
+    "form_named",
+    "report_name",
+    "report_schema",
+    "write_report",
+]
 
 _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -36,16 +44,19 @@ FORMS: dict[str, Form] = {
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def report_name(summary: Summary, form: str) -> str:
+def report_name(summary: Summary, form: str, about: str = "") -> str:
     """The file's name: `<workspace>-<detailed|overview>-<date>.<ending>`, which identifies nobody.
+
+    Args:
+        about: what it is a report of, if not of the whole workspace; stands behind that.
 
     Raises:
         ReportError: there is no such form.
     """
     kind = "detailed" if summary.detailed else "overview"
-    workspace = _UNFIT.sub("_", summary.workspace)
+    of = _UNFIT.sub("_", f"{summary.workspace}-{about}" if about else summary.workspace)
     day = utc(summary.as_of).date().isoformat()
-    return f"{workspace}-{kind}-{day}.{_form(form).extension}"
+    return f"{of}-{kind}-{day}.{form_named(form).extension}"
 
 
 def write_report(summary: Summary, form: str, path: Path) -> None:
@@ -57,7 +68,7 @@ def write_report(summary: Summary, form: str, path: Path) -> None:
     Raises:
         ReportError: there is no such form, or the file cannot be written.
     """
-    chosen = _form(form)
+    chosen = form_named(form)
     beside = path.with_suffix(f".{FORMS['csv'].extension}")
     named = beside.name if beside != path and beside.is_file() else ""
     try:
@@ -70,7 +81,12 @@ def write_report(summary: Summary, form: str, path: Path) -> None:
         ) from None
 
 
-def _form(name: str) -> Form:
+def form_named(name: str) -> Form:
+    """The form of this name.
+
+    Raises:
+        ReportError: there is none.
+    """
     if name not in FORMS:
         raise ReportError(
             f"There is no form '{name}' of a report.", f"Use one of {', '.join(FORMS)}."
