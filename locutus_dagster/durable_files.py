@@ -1,11 +1,12 @@
 """Writing files so that a crash leaves either the whole file or none.
 
-What belongs here: the temporary name, fsync, rename and checksum of one file. What does not: which
-files there are (`interim/`, `targets/`).
+What belongs here: the temporary name, fsync, rename and checksum of one file, and letting one
+writer at a time at them. What does not: which files there are (`interim/`, `targets/`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from locutus_dagster.errors import LocutusError
 
-__all__ = ["PART_SUFFIX", "VerifyError", "atomic_file", "sha256_of", "sync_folder"]
+__all__ = ["PART_SUFFIX", "VerifyError", "alone_in", "atomic_file", "sha256_of", "sync_folder"]
 
 PART_SUFFIX = ".part"
 _CHUNK = 1024 * 1024
@@ -53,6 +54,22 @@ def atomic_file(path: Path, mode: int = 0o600, *, durable: bool = True) -> Itera
         with suppress(OSError):
             part.unlink()
         raise
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Let one process at a time at the files of a folder, of those that ask in this way.
+
+    Raises:
+        OSError: there is no such folder, or it cannot be looked at.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -48,10 +48,14 @@ def rotate_command(file: KeyFile) -> None:
     """Add a new key, which becomes the current one; the older keys stay in the file."""
     with errors_for_people(_NOTHING_DONE):
         from locutus_dagster.deid.identities.keys import KeyRing, rotated
+        from locutus_dagster.durable_files import alone_in
 
-        before = KeyRing.read(file).current.key_id  # also: nobody else can read it
-        _replace(file, rotated(file.read_bytes().decode("utf-8")))
-        after = KeyRing.read(file).current.key_id
+        KeyRing.read(file)  # a fault of the file comes before any of its folder's
+        file = file.resolve()  # a symbolic link stays one
+        with alone_in(file.parent):  # of two who rotate at once, none loses the other's key
+            before = KeyRing.read(file).current.key_id  # also: nobody else can read it
+            _replace(file, rotated(file.read_bytes().decode("utf-8")))
+            after = KeyRing.read(file).current.key_id
         out.print(f"Key {after} follows key {before}.", highlight=False)
         err.print(
             "[yellow]What is delivered from now on has other pseudonyms and other dates than "
@@ -110,7 +114,6 @@ def _replace(path: Path, text: str) -> None:
     from locutus_dagster.durable_files import atomic_file
 
     try:
-        path = path.resolve(strict=True)  # a symbolic link stays one
         known = path.stat()
         with atomic_file(path, stat.S_IMODE(known.st_mode)) as stream:
             if os.geteuid() == 0:

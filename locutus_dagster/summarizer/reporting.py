@@ -6,15 +6,14 @@ schedules alike. What does not: what a report says (`gathering.py`), and how (`f
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from locutus_dagster.durable_files import alone_in
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.settings import ReportSettings, Settings
 from locutus_dagster.summarizer.forms import FORMS, form_named, report_name, write_report
@@ -67,7 +66,7 @@ def write_reports(
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = []
-        with _alone_in(folder):
+        with alone_in(folder):  # two of a day have the same names
             for form in sorted(named, key=list(FORMS).index):
                 path = folder / report_name(summary, form, about)
                 write_report(summary, form, path)
@@ -79,18 +78,6 @@ def write_reports(
             "Check the folder's permissions, or name another: workspaces.<name>.reports.folder.",
         ) from None
     return Written(tuple(files), removed)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Let one process at a time write reports there: two of a day have the same names."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove_old(folder: Path, workspace: str, keep_days: int) -> int:

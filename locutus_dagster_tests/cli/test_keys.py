@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from typer.testing import CliRunner
 
 from locutus_dagster.cli import app
 from locutus_dagster.deid.identities.keys import KeyRing
+
+
+LOCUTUS = Path(sys.executable).parent / "locutus"
 
 
 def keys(command: str, path: Path) -> Result:
@@ -75,6 +80,14 @@ def test_rotating_adds_a_key_and_keeps_the_older_ones(tmp_path: Path) -> None:
     assert path.read_text().startswith("# ours\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in tmp_path.iterdir()] == ["key"]
+
+
+def test_of_several_who_rotate_at_once_none_loses_a_key(tmp_path: Path) -> None:
+    keys("new", tmp_path / "key")
+    command = [str(LOCUTUS), "keys", "rotate", str(tmp_path / "key")]
+    at_once = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [one.wait(60) for one in at_once] == [0, 0, 0]
+    assert len(KeyRing.read(tmp_path / "key").key_ids) == 4
 
 
 def test_rotating_keeps_a_stricter_mode_and_a_link(tmp_path: Path) -> None:
