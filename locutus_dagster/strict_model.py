@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from locutus_dagster.errors import LocutusError
@@ -20,10 +22,15 @@ from locutus_dagster.errors import LocutusError
 __all__ = [
     "MASK",
     "Discreet",
+    "HttpAddress",
+    "Location",
     "Secret",
     "SettingsError",
     "Size",
     "Strict",
+    "expanded",
+    "http_address",
+    "is_http_address",
     "is_secret",
     "parse_size",
     "without_password",
@@ -108,8 +115,66 @@ def parse_size(value: object) -> int:
     return int(float(number) * base ** _POWERS[unit.lower()])
 
 
+def is_http_address(text: str) -> bool:
+    """Whether a text is the address of an HTTP server; a user in it, and a path, are allowed."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return bool(
+        parts.scheme in ("http", "https")
+        and parts.hostname
+        and port != 0
+        and not parts.query
+        and not parts.fragment
+        and not any(sign.isspace() or not sign.isprintable() for sign in text)
+    )
+
+
+def http_address(value: str) -> str:
+    """The address of an HTTP server as it is; raises ValueError for anything else."""
+    if not is_http_address(value):
+        raise ValueError("should be an address such as https://host.example:8042")
+    return value
+
+
+def _location(value: Path) -> Path:
+    if "\0" in str(value):
+        raise ValueError("should be a path; it has a character that no path can have")
+    try:
+        value.expanduser()
+    except RuntimeError:
+        raise ValueError("should be a path; nobody here has the home folder before it") from None
+    return value
+
+
+def expanded(text: str, name: str) -> Path:
+    """The path that somebody named outside the settings, with `~` filled in.
+
+    Args:
+        name: what it was named by, such as a variable.
+
+    Raises:
+        SettingsError: it begins with the home folder of somebody who is not known here.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{name}: nobody here has the home folder that it begins with.",
+            "Write the whole path.",
+        ) from None
+
+
 Size = Annotated[int, BeforeValidator(parse_size)]
 """A number of bytes, which may be written with a unit."""
+
+HttpAddress = Annotated[str, AfterValidator(http_address)]
+"""Where an HTTP server is; a password in it is masked wherever it is shown."""
+
+Location = Annotated[Path, AfterValidator(_location)]
+"""A path, as it was written: `~` in it is filled in where it is used."""
 
 Secret = Annotated[str, Field(json_schema_extra={"secret": True})]
 """A secret or, better, a reference to one: `vault:mount/path#key`, `env:NAME`, `file:/path`."""

@@ -22,6 +22,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from locutus_dagster.reference_config import REFERENCE_KEYS, ReferenceKey
+from locutus_dagster.settings.key_templates import PLACEHOLDERS
 from locutus_dagster.settings.keys import Key, every_key
 from locutus_dagster.settings.schema import schema_text
 from locutus_dagster.strict_model import is_secret
@@ -51,7 +52,9 @@ leave the others to the layers below it.
    underscores: `LOCUTUS_RUN__SWEEP=off`, `LOCUTUS_WORKSPACES__CHOP__SOURCE__TIMEOUT=60`. A list is
    text with commas or JSON, a group is JSON, `null` is nothing. An empty variable is not set.
 2. **The environment under the reference's names** (`locutus_disable_phase_sweep=True`), for how a
-   run goes about its accessions.
+   run goes about its accessions. Of several switches for one key the first one of the reference's
+   ladder that is on decides, be it set here or in the reference's file; but what `locutus.yaml`
+   says of the key gives way to these variables alone, never to that file.
 3. **`locutus.yaml`**: the file that `LOCUTUS_CONFIG` names, or else the one in the home folder,
    which `LOCUTUS_HOME` names.
 4. **The reference's `config.yaml`**: the file that `PATH_TO_CONFIG` names, or, where there is no
@@ -63,8 +66,8 @@ workspace's only target, named by its kind; in one workspace it stands beside no
 layers they come from.
 
 **A secret is a reference** in any layer, and fetched when it is used: `vault:mount/path#key`,
-`transit:mount/key#name`, `env:NAME`, `file:/path`. A secret that stands in the file itself works;
-`locutus config show` and `locutus config check` warn of it.
+`transit:mount/key#name`, `env:NAME`, `file:/path`. A secret that stands in the file itself works,
+and so does a password in an address; `locutus config show` and `locutus config check` warn of it.
 
 A variable that begins with `LOCUTUS_` and is no setting is a fault when it resembles one or has two
 underscores in it. Otherwise it is taken for somebody else's, such as a service that Kubernetes
@@ -80,7 +83,8 @@ lines) |
 | `locutus config check` | everything that is wrong, all at once, each with file, line, column and \
 key; exit code 1. Follows links, reads the policies; `--secrets` fetches every secret and says \
 whether it works |
-| `locutus config init` | writes a commented `locutus.yaml`, and the schema beside it for editors |
+| `locutus config init` | writes a commented `locutus.yaml` (mode 0600), and the schema beside it \
+for editors |
 | `locutus config import` | turns the reference's configuration into a `locutus.yaml` |
 | `locutus config schema` | prints the JSON schema, [locutus.schema.json](locutus.schema.json) |
 
@@ -90,7 +94,18 @@ that an editor completes and checks keys without a network.
 ## What is refused
 
 Unknown keys, keys that stand there twice, wrong types, kinds of sources and targets that nobody has
-registered; and what does not go together:
+registered; times, owners, addresses, key templates and paths that could not be used later:
+
+- a `cron` is five fields (minute, hour, day, month, weekday) of numbers, names such as `mon` and
+  `jan`, lists, ranges and steps; `l` is the last day, `fri#3` the third Friday; or `@daily` and the
+  like. A day that none of its months has is refused;
+- an owner is `team:NAME` or a mail address;
+- an address begins with `http://` or `https://`, and its port is a number;
+- a key template has `{{study}}`, formats no placeholder, and names none but
+  {placeholders};
+- a path begins with no home folder (`~name`) that nobody here has.
+
+What does not go together is refused as well:
 
 - a share that overlaps a folder that is a source, the scratch space or the private folder; a source
   that overlaps the scratch space; a private folder in the scratch space;
@@ -135,6 +150,7 @@ def page() -> str:
             by_ours.setdefault(one.becomes, []).append(one.name)
     _check(by_ours)
     return _TEMPLATE.format(
+        placeholders=", ".join(f"`{{{name}}}`" for name in PLACEHOLDERS),
         keys=_table(
             ("key", "the reference's", "default", "meaning"),
             _rows(by_ours),

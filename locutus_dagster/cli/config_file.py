@@ -1,20 +1,22 @@
 """Writing a first `locutus.yaml`.
 
-What belongs here: the commented text of the file. What does not: what the keys mean to the program
-(`settings/`).
+What belongs here: the commented text of the file, and who may read it. What does not: what the keys
+mean to the program (`settings/`).
 """
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.secret_refs import REFERENCES
 from locutus_dagster.settings import SettingsError, config_file, load_settings
 from locutus_dagster.settings.schema import schema_text
+from locutus_dagster.strict_model import expanded, without_password
 
-__all__ = ["SCHEMA_FILE", "write_settings_file"]
+__all__ = ["SCHEMA_FILE", "write_privately", "write_settings_file"]
 
 #: Written beside the settings, so that an editor without a network finds it.
 SCHEMA_FILE = "locutus.schema.json"
@@ -111,7 +113,8 @@ def write_settings_file(
     """Write the file where it will be read, the schema beside it, and check that it can be read.
 
     Raises:
-        LocutusError: a file is there already, or the choice of source or target is unclear.
+        LocutusError: a file is there already, the choice of source or target is unclear, or a
+            password would stand in the file.
     """
     if (orthanc is None) == (folder is None):
         raise LocutusError("Name one source: --orthanc URL or --folder PATH.")
@@ -126,6 +129,12 @@ def write_settings_file(
             "Give a reference: --password env:NAME, --password file:/path or "
             "--password vault:mount/path#key.",
         )
+    if orthanc is not None and _names_a_user(orthanc):
+        raise LocutusError(
+            "A user or a password does not belong into Orthanc's URL, which is shown and logged.",
+            "Give the URL without it, and --username NAME --password env:NAME (or file:/path, or "
+            "vault:mount/path#key).",
+        )
     path = config_file()
     if path.exists():
         raise LocutusError(f"{path} exists already.", "Edit it, or move it away first.")
@@ -137,8 +146,7 @@ def write_settings_file(
         source=_source(orthanc, username, password, folder),
         targets=_targets(share, s3_bucket, gcs_bucket),
     )
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_privately(path, text, "Move it away first, or set LOCUTUS_CONFIG to another place.")
     try:
         load_settings()
     except SettingsError:
@@ -146,6 +154,38 @@ def write_settings_file(
         raise
     (path.parent / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
     return path
+
+
+def write_privately(path: Path, text: str, remedy: str) -> None:
+    """Write a new file that nobody else may read (mode 0600), whole or not at all.
+
+    Args:
+        remedy: what to do where it cannot be written.
+
+    Raises:
+        LocutusError: it is there already, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Exclusive: a file that was made since we looked is not ours to replace either.
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    except FileExistsError:
+        raise LocutusError(f"{path} exists already.", remedy) from None
+    except OSError as error:
+        raise LocutusError(f"{path} cannot be written ({error.strerror}).", remedy) from None
+
+
+def _names_a_user(url: str) -> bool:
+    authority = url.partition("://")[2].partition("/")[0]
+    return "@" in authority or without_password(url) != url
 
 
 def _source(
@@ -165,7 +205,7 @@ def _targets(share: Path | None, s3_bucket: str | None, gcs_bucket: str | None) 
     parts = []
     begin = "      {kind}:\n        kind: {kind}\n        {key}: {value}\n"
     if share is not None:
-        place = json.dumps(str(share.expanduser().absolute()))
+        place = json.dumps(str(expanded(str(share), "--share").absolute()))
         parts.append(begin.format(kind="share", key="path", value=place) + _KEY)
     for kind, bucket, more in (("s3", s3_bucket, _S3), ("gcs", gcs_bucket, _GCS)):
         if bucket is not None:

@@ -154,24 +154,9 @@ def _environment(**variables: str | None) -> Iterator[None]:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Exclusive: a file that was made since we looked is not ours to replace either.
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    except FileExistsError:
-        raise LocutusError(f"{path} exists already.", "Name another file with --out.") from None
-    except OSError as error:
-        raise LocutusError(
-            f"{path} cannot be written ({error.strerror}).", "Name another file with --out."
-        ) from None
+    from locutus_dagster.cli.config_file import write_privately
+
+    write_privately(path, text, "Name another file with --out.")
 
 
 def _show(layer: ReferenceLayer) -> None:

@@ -21,9 +21,9 @@ from locutus_dagster.errors import LocutusError
 from locutus_dagster.reference_config.keys import REFERENCE_KEYS
 from locutus_dagster.reference_config.reading import Config, read_config, tell
 from locutus_dagster.reference_config.results import Fate, Result
-from locutus_dagster.reference_config.translating import switches_of, translate
+from locutus_dagster.reference_config.translating import translate
 from locutus_dagster.reference_config.vault_layout import VaultReader, app_config
-from locutus_dagster.strict_model import SettingsError
+from locutus_dagster.strict_model import SettingsError, expanded
 from locutus_dagster.vault.options import VaultSettings
 
 __all__ = [
@@ -55,8 +55,6 @@ class ReferenceLayer:
         origins: the place of each value, by dotted key, such as
             `config.yaml:12 locutus_target_s3_bucket`.
         notes: what a person should know.
-        switches: how the switches of runs are set, file and environment together, as
-            `run_settings_from` takes them.
         fates: what became of each key that is set.
         unknown: the place of each key that the reference does not have either.
     """
@@ -64,18 +62,21 @@ class ReferenceLayer:
     values: dict[str, Any]
     origins: dict[str, str]
     notes: tuple[str, ...] = ()
-    switches: dict[str, str] = field(default_factory=dict)
     fates: tuple[Fate, ...] = ()
     unknown: dict[str, str] = field(default_factory=dict)
 
 
 def config_path(environment: Mapping[str, str] | None = None) -> str | None:
-    """Where the reference's configuration is: a file's path or `vault:PATH`; None for nowhere."""
+    """Where the reference's configuration is: a file's path or `vault:PATH`; None for nowhere.
+
+    Raises:
+        SettingsError: the variable names a home folder that nobody here has.
+    """
     environment = os.environ if environment is None else environment
     if told := environment.get(PATH, "").strip():
         if told.startswith(_IN_VAULT):
             return told
-        path = Path(told).expanduser()
+        path = expanded(told, PATH)
         return str(path / _FILE if path.is_dir() else path)
     return _FILE if Path(_FILE).is_file() else None
 
@@ -179,7 +180,6 @@ def _translated(
         values=result.values,
         origins=result.origins,
         notes=tuple(dict.fromkeys(result.notes)),
-        switches=switches_of(result.told),
         fates=tuple(result.fates),
         unknown=dict(result.told.unknown),
     )

@@ -21,7 +21,7 @@ from locutus_dagster.reference_config.vault_values import (
 )
 from locutus_dagster.reference_settings import REFERENCE_SWITCHES, run_settings_from
 
-__all__ = ["POLICY", "switches_of", "translate"]
+__all__ = ["POLICY", "translate"]
 
 #: The reference's specification file, which it has no key for.
 POLICY = "locutus-bgd"
@@ -53,11 +53,6 @@ def translate(told: Told, vault: Vault) -> Result:
     return result
 
 
-def switches_of(told: Told) -> dict[str, str]:
-    """What the run switches are set to, as the environment would say it."""
-    return {name: told.said[name].shown for name in REFERENCE_SWITCHES if name in told.said}
-
-
 def _vault_itself(result: Result) -> None:
     result.take("VAULT_ADDR", "vault.address")
     result.take("VAULT_NAMESPACE", "vault.namespace")
@@ -66,7 +61,9 @@ def _vault_itself(result: Result) -> None:
 
 
 def _run(result: Result) -> None:
-    switches = switches_of(result.told)
+    said = result.told.said
+    # As the environment would say it.
+    switches = {name: said[name].shown for name in REFERENCE_SWITCHES if name in said}
     decided = run_settings_from(switches)
     for field, value in decided.items():
         of_field = [
@@ -81,7 +78,7 @@ def _run(result: Result) -> None:
                 result.put(name, f"run.{field}", value)
             else:
                 result.unused(name, f"{deciding} is on, too, and comes first")
-        result.origins[f"run.{field}"] = result.told.said[deciding].origin
+        result.origins[f"run.{field}"] = said[deciding].origin
 
 
 def _installation(result: Result, vault: Vault) -> None:

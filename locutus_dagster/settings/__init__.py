@@ -8,6 +8,7 @@ anything that acts on a setting.
 from locutus_dagster.run_modes import Reprocess, Sweep
 from locutus_dagster.settings.effective import Effective, effective, origins_of
 from locutus_dagster.settings.faults import Fault, FaultySettingsError
+from locutus_dagster.settings.key_templates import DEFAULT_KEY_TEMPLATE, KEY_TEMPLATES
 from locutus_dagster.settings.model import LedgerSettings, Settings, config_file
 from locutus_dagster.settings.origins import Origin
 from locutus_dagster.settings.reading import load_settings
@@ -20,8 +21,6 @@ from locutus_dagster.settings.sources import (
     SourceSettings,
 )
 from locutus_dagster.settings.targets import (
-    DEFAULT_KEY_TEMPLATE,
-    KEY_TEMPLATES,
     AnyTargetSettings,
     GcsTargetSettings,
     OtherTargetSettings,

@@ -21,6 +21,7 @@ from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
 
+from locutus_dagster.settings.effective import reference_paths
 from locutus_dagster.settings.model import Settings
 from locutus_dagster.settings.origins import Path
 from locutus_dagster.settings.sources import FolderSourceSettings
@@ -34,6 +35,8 @@ from locutus_dagster.settings.workspace import WorkspaceSettings
 
 __all__ = ["Contradiction", "contradictions", "lexically"]
 
+#: What needs not be said in an address.
+_PORTS = {"http": 80, "https": 443}
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 
 
@@ -69,6 +72,15 @@ class _Area:
 def lexically(path: FilePath) -> FilePath:
     """A path without `~` and `..`; asks no file system, so that a dead share stops nothing."""
     return FilePath(os.path.normpath(path.expanduser().absolute()))
+
+
+def _leads_nowhere(path: FilePath) -> bool:
+    """Whether a path begins with the home folder of somebody who is not known here."""
+    try:
+        path.expanduser()
+    except RuntimeError:
+        return True
+    return False
 
 
 def contradictions(
@@ -142,34 +154,33 @@ def _folders(settings: Settings, place: Callable[[FilePath], FilePath]) -> Itera
                 (source.key, scratch.key),
                 "overlaps the scratch space of {other}: interim files would be taken for studies",
             )
-    for key, file in _identifying_files(settings, place):
+    for key, file in _identifying_files(settings):
+        if _leads_nowhere(file):
+            yield Contradiction(
+                (key,), "begins with a home folder that nobody here has: write the whole path"
+            )
+            continue
+        where = place(file)
         for share in shares:
-            if _inside(file, share.path):
+            if _inside(where, share.path):
                 yield Contradiction(
                     (key, share.key), "lies in the share {other}, where deliveries are read"
                 )
 
 
-def _identifying_files(
-    settings: Settings, place: Callable[[FilePath], FilePath]
-) -> Iterator[tuple[Path, FilePath]]:
+def _identifying_files(settings: Settings) -> Iterator[tuple[Path, FilePath]]:
     """The ledger's file, those that secrets are kept in, and those that name patients."""
     if database := _SQLITE.match(settings.ledger_url or ""):
-        yield ("ledger_url",), place(FilePath(database[1]))
+        yield ("ledger_url",), FilePath(database[1])
     for name, workspace in settings.workspaces.items():
         key: Path = ("workspaces", name)
-        said: list[tuple[Path, Any]] = [
-            ((*key, "secret"), workspace.secret),
-            ((*key, "source", "password"), getattr(workspace.source, "password", None)),
-            ((*key, "source", "token"), getattr(workspace.source, "token", None)),
-        ]
         if workspace.watch is not None and workspace.watch.subjects is not None:
-            yield (*key, "watch", "subjects"), place(workspace.watch.subjects)
+            yield (*key, "watch", "subjects"), workspace.watch.subjects
         if workspace.reports.folder is not None and not workspace.reports.redact:
-            yield (*key, "reports", "folder"), place(workspace.reports.folder)
-        for path, reference in said:
-            if isinstance(reference, str) and reference.startswith("file:"):
-                yield path, place(FilePath(reference.removeprefix("file:")))
+            yield (*key, "reports", "folder"), workspace.reports.folder
+    for path, reference in reference_paths(settings):
+        if reference.startswith("file:"):
+            yield path, FilePath(reference.removeprefix("file:"))
 
 
 def _inside(one: FilePath, other: FilePath) -> bool:
@@ -222,9 +233,10 @@ def _same_beginning(one: str, other: str) -> bool:
 
 
 def _address(url: str) -> str:
+    """What two addresses of one server have in common, whoever asks, in the clear or not."""
     parts = urlsplit(url)
-    port = f":{parts.netloc.rpartition(':')[2]}" if parts.netloc.rpartition(":")[1] else ""
-    return f"{parts.hostname or ''}{port}{parts.path.rstrip('/')}"
+    port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{(parts.hostname or '').rstrip('.')}{port}{parts.path.rstrip('/')}"
 
 
 def _connections(settings: Settings) -> Iterator[Contradiction]:

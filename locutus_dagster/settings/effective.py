@@ -7,6 +7,7 @@ does not: how the lines are printed (`cli/config.py`).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -19,7 +20,15 @@ from locutus_dagster.settings.model import Settings
 from locutus_dagster.settings.origins import DEFAULT, Origin, Path, dotted
 from locutus_dagster.strict_model import MASK, is_secret, without_password
 
-__all__ = ["Effective", "cfg_out", "effective", "origins_of", "references", "warnings_of"]
+__all__ = [
+    "Effective",
+    "cfg_out",
+    "effective",
+    "origins_of",
+    "reference_paths",
+    "references",
+    "warnings_of",
+]
 
 #: The reference's words for where a value comes from, in its CFG_OUT lines.
 _CFG_TYPES = {
@@ -34,6 +43,23 @@ _CFG_TYPES = {
 _IDENTIFYING = ("watch", "rule", "accession")
 #: Secrets that are shown but for the password in them.
 _ADDRESSES = (("ledger_url",),)
+#: What applies in the place of a key of `vault` that is left as it is; see `vault/options.py`.
+_OF_VAULT = {
+    "address": (None, "VAULT_ADDR"),
+    "namespace": (None, "VAULT_NAMESPACE"),
+    "verify": (True, "VAULT_CACERT"),
+}
+#: What the key of a number is called that another package takes for a secret.
+_SECRETIVE = re.compile(r"pass|pwd|secret|token|key|pin", re.IGNORECASE)
+
+
+#: What is said of a key with a secret in the file: of a secret, or of an address.
+_STANDS_THERE = {
+    True: "a secret stands in the file; write a reference in its place (vault:…, env:NAME or "
+    "file:/path)",
+    False: "a password stands in the file, within an address; give it by a key of its own, as a "
+    "reference (vault:…, env:NAME or file:/path)",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +71,8 @@ class Effective:
         value: as it may be shown; empty where nothing is set.
         origin: where it was said.
         secret: whether the value is, or leads to, a secret.
-        plain: whether a secret stands there itself, and not a reference to it.
+        plain: whether a secret, or a password in an address, stands there itself, and not a
+            reference to it.
     """
 
     key: str
@@ -84,17 +111,22 @@ def cfg_out(values: list[Effective]) -> Iterator[tuple[str, str, str, str]]:
 
 def references(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each key whose value is a reference to a secret, with the reference."""
+    for path, value in reference_paths(settings):
+        yield dotted(path), value
+
+
+def reference_paths(settings: Settings) -> Iterator[tuple[Path, str]]:
+    """The same, with the parts of each key."""
     for path, value, _ in _leaves(settings):
         if isinstance(value, str) and value.startswith(REFERENCES):
-            yield dotted(path), value
+            yield path, value
 
 
 def warnings_of(settings: Settings) -> list[str]:
     """What is legal and should be looked at."""
     found = list(settings.notes)
     found += [
-        f"{one.origin.place}: {one.key}: a secret stands in the file; write a reference "
-        "in its place (vault:…, env:NAME or file:/path)"
+        f"{one.origin.place}: {one.key}: {_STANDS_THERE[one.secret]}"
         for one in effective(settings)
         if one.plain and one.origin.layer in ("file", "reference file")
     ]
@@ -136,30 +168,40 @@ def _shown(
     path: Path, value: Any, secret: bool, origins: dict[str, Origin], settings: Settings
 ) -> Effective:
     origin = _origin(path, origins)
-    if value is None:
-        value, secret, origin = _in_its_place(path, origin, settings, secret)
+    value, secret, origin = _in_its_place(path, value, origin, settings, secret)
     text = _text(value)
     if path[-3:] == _IDENTIFYING and text:
         return Effective(dotted(path), MASK, origin, secret=True)
     reference = isinstance(value, str) and value.startswith(REFERENCES)
-    if not secret or reference or not isinstance(value, (str, tuple, list)) or not text:
-        return Effective(dotted(path), without_password(text), origin, secret)
+    if not secret or reference or not text or _harmless(path, value):
+        shown = text if reference else without_password(text)
+        return Effective(dotted(path), shown, origin, secret, plain=shown != text)
     masked = without_password(text) if path in _ADDRESSES and "://" in text else MASK
     return Effective(dotted(path), masked, origin, secret=True, plain=MASK in masked)
 
 
+def _harmless(path: Path, value: Any) -> bool:
+    """Whether a value that only another package understands may be shown."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return isinstance(value, bool)
+    # Behind the names of workspace and target, which are the operator's own.
+    return not any(map(_SECRETIVE.search, path[path.index("options", 3) :]))
+
+
 def _in_its_place(
-    path: Path, origin: Origin, settings: Settings, secret: bool
+    path: Path, value: Any, origin: Origin, settings: Settings, secret: bool
 ) -> tuple[Any, bool, Origin]:
     """What applies where nothing is said, if that is known here."""
+    if path[:1] == ("vault",) and path[1] in _OF_VAULT:
+        left, name = _OF_VAULT[path[1]]
+        if value is left and (said := os.environ.get(name)):
+            return said, False, Origin("environment", name)
+    if value is not None:
+        return value, secret, origin
     if path == ("scratch",):
         return settings.scratch_dir, False, origin
     if path == ("ledger_url",) and settings.ledger is None:
         return settings.ledger_address, True, origin
-    if path[:1] == ("vault",) and path[1] in ("address", "namespace"):
-        name = "VAULT_ADDR" if path[1] == "address" else "VAULT_NAMESPACE"
-        if said := os.environ.get(name):
-            return said, False, Origin("environment", name)
     return None, secret, origin
 
 

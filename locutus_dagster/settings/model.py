@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,11 +20,21 @@ from locutus_dagster.secret_refs import Secrets, secrets_for
 from locutus_dagster.settings.clash import clash
 from locutus_dagster.settings.origins import Origin
 from locutus_dagster.settings.workspace import RunSettings, WorkspaceSettings
-from locutus_dagster.strict_model import Discreet, Secret, SettingsError, Size, Strict
+from locutus_dagster.strict_model import (
+    Discreet,
+    Location,
+    Secret,
+    SettingsError,
+    Size,
+    Strict,
+    expanded,
+)
 from locutus_dagster.vault.options import VaultSettings
 
 __all__ = ["LedgerSettings", "Settings", "config_file"]
 
+#: Where it is unless LOCUTUS_HOME says otherwise, and what it is then called in an error.
+_DEFAULT_HOME = ("~/.locutus", "LOCUTUS_HOME is not set, and ~/.locutus")
 _WORKSPACE_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 
 
@@ -52,8 +63,8 @@ class Settings(Discreet, BaseSettings):
         hide_input_in_errors=True,
     )
 
-    home: Path = Field(
-        default_factory=lambda: Path("~/.locutus").expanduser(),
+    home: Location = Field(
+        default_factory=lambda: expanded(*_DEFAULT_HOME),
         description="where the system keeps what is its own: the private folder, Dagster's files, "
         "and the scratch space unless told otherwise; said by LOCUTUS_HOME, as the file lies there",
     )
@@ -65,7 +76,7 @@ class Settings(Discreet, BaseSettings):
     vault: VaultSettings = Field(
         default_factory=VaultSettings, description="where `vault:` references lead"
     )
-    scratch: Path | None = Field(
+    scratch: Location | None = Field(
         default=None,
         description="where interim files live for seconds: a fast local disk (mode 0700); by "
         "default `scratch` in the home",
@@ -141,19 +152,30 @@ class Settings(Discreet, BaseSettings):
 
     @property
     def ledger_address(self) -> str:
+        """The ledger's SQLAlchemy URL at this moment; see `find_ledger`."""
+        return self.find_ledger()
+
+    def find_ledger(self, *, fresh: bool = False) -> str:
         """The ledger's SQLAlchemy URL; SQLite in the home folder unless told otherwise.
 
         `postgresql://` is read as psycopg2, the driver that dagster-postgres brings along;
         SQLAlchemy 2.1 alone would ask for psycopg 3.
 
+        A ledger is opened with this very method, which it calls for each connection: the login may
+        be rotated meanwhile.
+
+        Args:
+            fresh: ask Vault again, because the login at hand has just been refused.
+
         Raises:
             SecretMissingError: a part of it is a reference that leads nowhere.
+            VaultError: Vault cannot be asked, or refuses.
         """
+        get = partial(self.secrets.resolve, fresh=fresh)
         if self.ledger_url:
-            url = self.secrets.resolve(self.ledger_url)
-            return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", url)
+            return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", get(self.ledger_url))
         if self.ledger:
-            told, get = self.ledger, self.secrets.resolve
+            told = self.ledger
             user, password = quote(get(told.user), safe=""), ""
             if told.password:
                 password = ":" + quote(get(told.password), safe="")
@@ -201,8 +223,14 @@ class Settings(Discreet, BaseSettings):
 
 
 def config_file(home: Path | None = None) -> Path:
-    """The settings file that applies: `$LOCUTUS_CONFIG`, or `locutus.yaml` in the home folder."""
+    """The settings file that applies: `$LOCUTUS_CONFIG`, or `locutus.yaml` in the home folder.
+
+    Raises:
+        SettingsError: a variable names a home folder that nobody here has.
+    """
     if explicit := os.environ.get("LOCUTUS_CONFIG"):
-        return Path(explicit).expanduser()
-    base = home or Path(os.environ.get("LOCUTUS_HOME") or "~/.locutus")
-    return base.expanduser() / "locutus.yaml"
+        return expanded(explicit, "LOCUTUS_CONFIG")
+    if home is None:
+        said = os.environ.get("LOCUTUS_HOME")
+        home = expanded(said, "LOCUTUS_HOME") if said else expanded(*_DEFAULT_HOME)
+    return home.expanduser() / "locutus.yaml"

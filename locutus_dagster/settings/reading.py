@@ -20,7 +20,7 @@ A secret may be a reference in any of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path as FilePath
 from typing import Any
@@ -48,6 +48,8 @@ from locutus_dagster.settings.yaml_places import read_yaml
 __all__ = ["load_settings"]
 
 _NOTHING = object()
+#: What the place of a value begins with that the reference's configuration has from a variable.
+_ENVIRONMENT = "environment "
 _KINDS = {"source": ("folder", "orthanc", "dicomweb"), "target": ("share", "s3", "gcs")}
 
 
@@ -69,8 +71,8 @@ class _Reader:
         self.file = file
         self.faults: list[Fault] = []
         self.notes: list[str] = []
-        #: How the reference's configuration and the environment together set its run switches.
-        self.switches: dict[str, str] = {}
+        #: Where the reference's configuration, heard with the environment, says each key.
+        self.decided: dict[Path, str] = {}
         self.values: dict[str, Any] = {}
         self.origins: dict[Path, Origin] = {}
         #: What was written as `target:`, by what it is now.
@@ -82,13 +84,9 @@ class _Reader:
         self.faults += faults
         self.notes += [f"{name} is in the environment and is not a setting" for name in foreign]
         own = self._file_layer()
-        layers = [
-            *self._reference_layers(),
-            *([own] if own else []),
-            Layer("call", dict(overrides), {(key,): "the program" for key in overrides}),
-            self._switches(),
-            said,
-        ]
+        call = Layer("call", dict(overrides), {(key,): "the program" for key in overrides})
+        between = [*([own] if own else []), call]
+        layers = [*self._reference_layers(), *between, self._switches(between), said]
         self.values, self.origins = laid_over_each_other(layers)
         _drop_empty_groups(self.values, ())
         self._name_the_targets()
@@ -133,8 +131,8 @@ class _Reader:
         if found is None:
             return []
         self.notes += found.notes
-        self.switches = found.switches
         places = {tuple(key.split(".")): place for key, place in found.origins.items()}
+        self.decided = places
         return [Layer("reference file", found.values, places, "config.yaml")]
 
     def _take_over(self, error: LocutusError, layer: LayerName) -> None:
@@ -143,16 +141,24 @@ class _Reader:
         for line in lines or [f"{first} {error.hint}".strip()]:
             self.faults.append(Fault("", line.strip(), Origin(layer, "")))
 
-    def _switches(self) -> Layer:
-        """How a run goes about it, as the environment says under the reference's names."""
+    def _switches(self, between: Iterable[Layer]) -> Layer:
+        """How a run goes about it, as the environment says under the reference's names.
+
+        Several switches decide one thing. The reference's file has heard those of the environment
+        with its own, so where one of the file's decided, the variables leave it the word; but not
+        over what has been said between the two.
+        """
         try:
             said = run_settings_from(os.environ)
-            # Several switches decide one thing: those of the file are heard with the variables.
-            decided = run_settings_from(self.switches) if self.switches else {}
-            said = {key: decided.get(key, value) for key, value in said.items()}
         except LocutusError as error:
             self._take_over(error, "reference environment")
             return Layer("reference environment")
+        told = [layer.values["run"] for layer in between if layer.values.get("run") is not None]
+        for key in list(said):
+            place = self.decided.get(("run", key), _ENVIRONMENT)
+            taken = any(not isinstance(one, Mapping) or key in one for one in told)
+            if not (taken or place.startswith(_ENVIRONMENT)):
+                del said[key]
         places: dict[Path, str] = {}
         for key in said:
             names = [

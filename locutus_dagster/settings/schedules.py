@@ -5,16 +5,14 @@ What belongs here: a point in time that comes back. What does not: what happens 
 
 from __future__ import annotations
 
-import re
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
+from locutus_dagster.settings.cron import cron_fault
 from locutus_dagster.strict_model import Strict
 
 __all__ = ["ScheduleSettings", "known_timezone"]
-
-_CRON = re.compile(r"@(yearly|annually|monthly|weekly|daily|hourly)|\S+( +\S+){4}")
 
 
 def known_timezone(value: str) -> str:
@@ -35,9 +33,9 @@ class ScheduleSettings(Strict):
     @field_validator("cron")
     @classmethod
     def _five_fields(cls, value: str) -> str:
-        if not _CRON.fullmatch(value.strip()):
-            raise ValueError("should be five fields such as '0 3 * * *', or @daily and the like")
-        return value.strip()
+        if fault := cron_fault(value):
+            raise ValueError(fault)
+        return " ".join(value.split())
 
     @field_validator("timezone")
     @classmethod

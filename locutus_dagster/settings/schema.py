@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
+from locutus_dagster.settings.key_templates import KEY_TEMPLATES
 from locutus_dagster.settings.keys import kind_of, models_of
 from locutus_dagster.settings.model import Settings
-from locutus_dagster.settings.targets import KEY_TEMPLATES
 from locutus_dagster.settings.workspace import WorkspaceSettings
 from locutus_dagster.strict_model import parse_size
 

@@ -6,12 +6,12 @@ other kind. What does not: what a source does with them (`sources/`).
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator
 
-from locutus_dagster.strict_model import Secret, Size, Strict
+from locutus_dagster.strict_model import HttpAddress, Location, Secret, Size, Strict
 
 __all__ = [
     "DicomWebSourceSettings",
@@ -26,18 +26,18 @@ class FolderSourceSettings(Strict):
     """A directory tree of DICOM files as the research PACS."""
 
     kind: Literal["folder"] = Field(default="folder", description="what it is")
-    path: Path = Field(description="the directory that is searched, with all below it")
+    path: Location = Field(description="the directory that is searched, with all below it")
 
 
 class OrthancSourceSettings(Strict):
     """An Orthanc server as the research PACS."""
 
     kind: Literal["orthanc"] = Field(default="orthanc", description="what it is")
-    url: str = Field(description="of its REST interface, e.g. https://pacs.example:8042")
+    url: HttpAddress = Field(description="of its REST interface, e.g. https://pacs.example:8042")
     username: str | None = Field(default=None, description="for basic authentication")
     password: Secret | None = Field(default=None, description="a reference, as a rule")
     token: Secret | None = Field(default=None, description="bearer token, instead of a password")
-    verify: bool | Path = Field(
+    verify: bool | Location = Field(
         default=True, description="check the TLS certificate; or a file of authorities to trust"
     )
     timeout: float = Field(default=30.0, gt=0, description="seconds without a byte")
@@ -62,18 +62,27 @@ class DicomWebSourceSettings(Strict):
     """A DICOMweb server (QIDO-RS and WADO-RS) as the research PACS."""
 
     kind: Literal["dicomweb"] = Field(default="dicomweb", description="what it is")
-    url: str = Field(description="the DICOMweb root, e.g. https://pacs.example/dicom-web")
+    url: HttpAddress = Field(description="the DICOMweb root, e.g. https://pacs.example/dicom-web")
     qido_prefix: str | None = Field(default=None, description="path of QIDO-RS below the root")
     wado_prefix: str | None = Field(default=None, description="path of WADO-RS below the root")
     username: str | None = Field(default=None, description="for basic authentication")
     password: Secret | None = Field(default=None, description="a reference, as a rule")
     token: Secret | None = Field(default=None, description="bearer token, instead of a password")
-    verify: bool | Path = Field(
+    verify: bool | Location = Field(
         default=True, description="check the TLS certificate; or a file of authorities to trust"
     )
     timeout: float = Field(default=30.0, gt=0, description="seconds without a byte")
     attempts: int = Field(default=4, ge=1, description="how often a question is asked")
     connections: int = Field(default=4, ge=1, le=32, description="downloads at a time")
+
+    @field_validator("url")
+    @classmethod
+    def _without_a_user(cls, value: str) -> str:
+        if urlsplit(value).username is not None:
+            raise ValueError(
+                "holds a user: write 'username' and 'password' beside it, the latter as a reference"
+            )
+        return value
 
 
 class OtherSourceSettings(Strict):

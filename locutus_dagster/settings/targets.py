@@ -1,23 +1,21 @@
 """The settings of each kind of target.
 
 What belongs here: one class for each kind that comes with Locutus, the one that stands for any
-other kind, and the presets of key templates. What does not: what a target does with them
-(`targets/`).
+other kind. What does not: key templates (`key_templates.py`), and what a target does with its
+settings (`targets/`).
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from locutus_dagster.settings.clash import clash
-from locutus_dagster.strict_model import Secret, Size, Strict
+from locutus_dagster.settings.key_templates import DEFAULT_KEY_TEMPLATE, KeyTemplate
+from locutus_dagster.strict_model import HttpAddress, Location, Secret, Size, Strict, http_address
 
 __all__ = [
-    "DEFAULT_KEY_TEMPLATE",
-    "KEY_TEMPLATES",
     "AnyTargetSettings",
     "GcsTargetSettings",
     "OtherTargetSettings",
@@ -25,18 +23,6 @@ __all__ = [
     "ShareTargetSettings",
     "TargetSettings",
 ]
-
-#: The reference's two forms, with its placeholder names turned into ours: its key in a bucket, and
-#: its folder on a share, which joins the attributes to one name.
-KEY_TEMPLATES = {
-    "bucket": "{top}/{subject_id}/{imaging_type}/{age}/{anatomical_position}/uuid_{study}.zip",
-    "share": "{subject_id}_{imaging_type}_{age}_{anatomical_position}/uuid_{study}.zip",
-}
-DEFAULT_KEY_TEMPLATE = KEY_TEMPLATES["bucket"]
-
-
-def _template(value: object) -> object:
-    return KEY_TEMPLATES.get(value, value) if isinstance(value, str) else value
 
 
 class TargetSettings(Strict):
@@ -46,7 +32,7 @@ class TargetSettings(Strict):
         default=True,
         description="an accession counts as delivered only when this target has confirmed it",
     )
-    key_template: Annotated[str, BeforeValidator(_template)] = Field(
+    key_template: KeyTemplate = Field(
         default=DEFAULT_KEY_TEMPLATE, description="a template, or a preset's name: bucket, share"
     )
     top: str = Field(default=".TopLevel", description="what {top} in the template stands for")
@@ -56,7 +42,7 @@ class ShareTargetSettings(TargetSettings):
     """A mounted share (the reference's isilon) or any local directory."""
 
     kind: Literal["share"] = Field(default="share", description="what it is")
-    path: Path = Field(description="where it is mounted; it must be there")
+    path: Location = Field(description="where it is mounted; it must be there")
 
 
 class S3TargetSettings(TargetSettings):
@@ -68,12 +54,14 @@ class S3TargetSettings(TargetSettings):
     kind: Literal["s3"] = Field(default="s3", description="what it is")
     bucket: str = Field(min_length=3, max_length=63, description="its name")
     region: str | None = Field(default=None, description="as AWS_REGION by default")
-    endpoint_url: str | None = Field(default=None, description="of a store that is not Amazon's")
+    endpoint_url: HttpAddress | None = Field(
+        default=None, description="of a store that is not Amazon's"
+    )
     profile: str | None = Field(default=None, description="of the AWS configuration's files")
     access_key_id: Secret | None = Field(default=None, description="a reference, as a rule")
     secret_access_key: Secret | None = Field(default=None, description="a reference, as a rule")
     session_token: Secret | None = Field(default=None, description="of temporary credentials")
-    verify: bool | Path = Field(
+    verify: bool | Location = Field(
         default=True, description="check the TLS certificate; or a file of authorities to trust"
     )
     addressing_style: Literal["auto", "path", "virtual"] = Field(
@@ -125,6 +113,11 @@ class GcsTargetSettings(TargetSettings):
     part_size: Size = Field(default=16 * 1024**2, ge=256 * 1024, description="of an upload")
     timeout: float = Field(default=60.0, gt=0, description="seconds without a byte")
     attempts: int = Field(default=5, ge=1, description="how often a request is made")
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        return value if value is None else http_address(value)
 
     @model_validator(mode="after")
     def _one_kind_of_credentials(self) -> GcsTargetSettings:

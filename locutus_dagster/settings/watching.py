@@ -7,13 +7,12 @@ What belongs here: what a workspace decides about both. What does not: acting on
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from locutus_dagster.settings.schedules import ScheduleSettings, known_timezone
-from locutus_dagster.strict_model import Secret, Strict
+from locutus_dagster.strict_model import Location, Secret, Strict
 
 __all__ = ["ArrivalRule", "NotifySettings", "ReportSettings", "WatchSettings"]
 
@@ -58,7 +57,7 @@ class WatchSettings(Strict):
     )
     interval: float = Field(default=60.0, ge=1, description="seconds between two looks")
     rule: ArrivalRule = Field(default_factory=ArrivalRule, description="for changes and both")
-    subjects: Path | None = Field(
+    subjects: Location | None = Field(
         default=None,
         description="CSV of MRN (or accession number) and subject ID; without it a keyed pseudonym "
         "of the patient stands for the subject",
@@ -116,7 +115,7 @@ class NotifySettings(Strict):
 class ReportSettings(Strict):
     """Summarizer reports that are written on a schedule."""
 
-    folder: Path | None = Field(
+    folder: Location | None = Field(
         default=None, description="where dated reports are kept; by default reports/ in the home"
     )
     detailed: ScheduleSettings | None = Field(

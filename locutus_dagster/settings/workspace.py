@@ -7,9 +7,9 @@ What belongs here: what a project decides. What does not: source and target kind
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from locutus_dagster.run_modes import Reprocess, Sweep
 from locutus_dagster.settings.clash import clash
@@ -22,6 +22,14 @@ from locutus_dagster.strict_model import Secret, Strict
 __all__ = ["QcSettings", "RunSettings", "ScheduleSettings", "WorkspaceSettings"]
 
 _TARGET_NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
+#: What Dagster takes for an owner.
+_OWNER = re.compile(r"team:\S.*|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+
+
+def _owner(value: str) -> str:
+    if not _OWNER.fullmatch(value):
+        raise ValueError("should be team:NAME, or a mail address such as imaging@example.org")
+    return value
 
 
 class QcSettings(Strict):
@@ -56,7 +64,7 @@ class WorkspaceSettings(Strict):
     subject_preface: str | None = Field(
         default=None, description="put before every research identity; by default the policy's"
     )
-    owners: tuple[str, ...] = Field(
+    owners: tuple[Annotated[str, AfterValidator(_owner)], ...] = Field(
         default=(), description="shown with its assets in Dagster: team:NAME, or an address"
     )
     secret: Secret | None = Field(

@@ -1,19 +1,18 @@
 """The key of a delivery: a template filled with values that have been made safe for a path.
 
-What belongs here: placeholders and the alphabet of safe parts. What does not: what a target makes
-of a key.
+What belongs here: filling a template, and the alphabet of safe parts. What does not: what is wrong
+with a template (`settings/key_templates.py`), and what a target makes of a key.
 """
 
 from __future__ import annotations
 
 import re
-import string
 
+from locutus_dagster.settings.key_templates import template_fault
 from locutus_dagster.targets.base import TargetError
 
-__all__ = ["PLACEHOLDERS", "delivery_key", "safe_part"]
+__all__ = ["delivery_key", "safe_part"]
 
-PLACEHOLDERS = ("top", "subject_id", "imaging_type", "age", "anatomical_position", "study")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _MAX_PART = 100
 
@@ -42,30 +41,11 @@ def delivery_key(
         study: the study's keyed pseudonym.
 
     Raises:
-        TargetError: the template names an unknown placeholder, or leaves `{study}` out, so that
-            two studies could get one key.
+        TargetError: the template is one that the settings would refuse.
     """
-    try:
-        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
-    except ValueError as error:
-        raise TargetError(
-            f"The key template cannot be read ({error}).", "Its placeholders look like {study}."
-        ) from None
-    if any(spec or conversion for _, _, spec, conversion in fields):
-        raise TargetError(
-            "The key template formats a placeholder.", "Write {study}, without ':' or '!'."
-        )
-    names = {name or "" for _, name, _, _ in fields}
-    if unknown := names - set(PLACEHOLDERS):
-        raise TargetError(
-            f"The key template names {', '.join(sorted(unknown)) or 'an empty placeholder'}.",
-            f"It may use {', '.join(PLACEHOLDERS)}.",
-        )
-    if "study" not in names:
-        raise TargetError(
-            "The key template has no {study}, so studies would overwrite each other.",
-            "Add uuid_{study}.zip at its end.",
-        )
+    if fault := template_fault(template):
+        remedy = fault.remedy[0].upper() + fault.remedy[1:]
+        raise TargetError(f"The key template {fault.what}.", f"{remedy}.")
     prefix = "/".join(part for part in top.split("/") if part not in ("", ".", ".."))
     filled = template.format(
         top=prefix,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from locutus_dagster.strict_model import Secret, Strict
+from locutus_dagster.strict_model import Location, Secret, Strict, is_http_address
 from locutus_dagster.vault.faults import VaultError
 
 __all__ = ["ENVIRONMENT", "VaultSettings"]
@@ -30,7 +30,7 @@ class VaultSettings(Strict):
 
     address: str | None = Field(default=None, description="by default VAULT_ADDR")
     namespace: str | None = Field(default=None, description="by default VAULT_NAMESPACE")
-    verify: bool | Path = Field(
+    verify: bool | Location = Field(
         default=True,
         description="check the TLS certificate; or a file of authorities to trust, by default "
         "VAULT_CACERT",
@@ -111,16 +111,4 @@ class VaultSettings(Strict):
 
 
 def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    return bool(
-        parts.scheme in ("http", "https")
-        and parts.hostname
-        and port != 0
-        and parts.username is None
-        and not parts.query
-        and not parts.fragment
-    )
+    return is_http_address(text) and urlsplit(text).username is None

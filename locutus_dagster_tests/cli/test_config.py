@@ -134,11 +134,29 @@ def test_a_plain_password_is_refused_and_not_repeated(home: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["http://reader:hush-hush@pacs:8042", "http://hush-hush@pacs", "http://u:hush-hush/x@pacs"],
+)
+def test_a_url_with_a_user_is_refused_and_not_repeated(home: Path, url: str) -> None:
+    done = init("--orthanc", url, "--share", "/out")
+    assert done.exit_code == 1
+    assert "--username NAME --password env:NAME" in done.output
+    assert "hush-hush" not in done.output
+    assert not home.exists()
+
+
+def test_the_file_is_for_nobody_else_to_read(home: Path) -> None:
+    assert init("--folder", "/in", "--share", "/out").exit_code == 0
+    assert (home / "locutus.yaml").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
         (("--share", "/out"), "--orthanc URL or --folder PATH"),
         (("--share", "/out", "--orthanc", "http://x", "--folder", "/in"), "Name one source"),
         (("--folder", "/in"), "--share PATH, --s3-bucket NAME or --gcs-bucket NAME"),
+        (("--folder", "/in", "--share", "~nobody_at_all/out"), "--share: nobody here has"),
     ],
 )
 def test_an_unclear_choice_is_refused(home: Path, arguments: tuple[str, ...], remedy: str) -> None:

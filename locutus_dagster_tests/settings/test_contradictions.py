@@ -12,6 +12,7 @@ from locutus_dagster.settings.contradictions import contradictions, lexically
 from locutus_dagster_tests.settings.conftest import Home
 
 IN = {"kind": "folder", "path": "/in"}
+OUT = "file:/out/secret"
 
 
 def clashes(targets: dict[str, object], **more: object) -> list[str]:
@@ -84,6 +85,16 @@ def test_folders_that_would_mix_what_identifies_with_deliveries_are_refused(
         ({"ledger_url": "env:URL"}, None),
         ({"secret": "file:/out/keys/ring"}, "one.secret"),
         ({"secret": "file:/elsewhere/ring"}, None),
+        ({"ledger": {"host": "h", "name": "n", "user": "u", "password": OUT}}, "ledger.password"),
+        ({"vault": {"token": OUT}}, "vault.token"),
+        (
+            {"qc": {"orthanc": {"kind": "orthanc", "url": "http://qc", "token": OUT}}},
+            "one.qc.orthanc.token",
+        ),
+        (
+            {"reports": {"notify": {"smtp_user": "u", "smtp_password": OUT, "smtp_tls": "tls"}}},
+            "one.reports.notify.smtp_password",
+        ),
         ({"watch": {"mode": "changes", "subjects": "/out/mrn.csv"}}, "one.watch.subjects"),
         ({"reports": {"folder": "/out/reports", "redact": False}}, "one.reports.folder"),
         ({"reports": {"folder": "/out/reports"}}, None),
@@ -92,12 +103,30 @@ def test_folders_that_would_mix_what_identifies_with_deliveries_are_refused(
 def test_what_identifies_does_not_lie_where_deliveries_are_read(
     said: dict[str, object], refused: str | None
 ) -> None:
-    top = {key: value for key, value in said.items() if key == "ledger_url"}
-    own = {key: value for key, value in said.items() if key != "ledger_url"}
+    top = {key: value for key, value in said.items() if key in Settings.model_fields}
+    own = {key: value for key, value in said.items() if key not in top}
     source = {"kind": "orthanc", "url": "https://pacs:8042"}
     workspace = {"source": source, "target": {"path": "/out"}, **own}
     found = judged(workspaces={"one": workspace}, **top)
     assert found == ([f"{refused} < one.targets.share.path"] if refused else [])
+
+
+def test_no_secret_of_a_store_lies_where_deliveries_are_read() -> None:
+    targets = {
+        "share": {"path": "/out"},
+        "gcs": {"kind": "gcs", "bucket": "deliveries", "credentials": OUT},
+        "s3": {
+            "kind": "s3",
+            "bucket": "deliveries",
+            "access_key_id": "env:A",
+            "secret_access_key": OUT,
+        },
+        "tape": {"kind": "tape", "options": {"login": {"pin": OUT}}},
+    }
+    assert clashes(targets) == [
+        f"one.targets.{key} < one.targets.share.path"
+        for key in ("gcs.credentials", "s3.secret_access_key", "tape.options.login.pin")
+    ]
 
 
 def test_links_are_followed_when_that_is_asked_for(tmp_path: Path) -> None:
@@ -158,6 +187,16 @@ def test_two_workspaces_may_share_a_root_only_if_their_tops_keep_them_apart(
             {"endpoint_url": "https://STORE.example"},
             False,
         ),
+        (
+            {"endpoint_url": "https://store.example"},
+            {"endpoint_url": "https://store.example:443"},
+            False,
+        ),
+        (
+            {"endpoint_url": "https://store.example"},
+            {"endpoint_url": "https://store.example:444"},
+            True,
+        ),
         ({"top": "x"}, {"top": "y"}, True),
         ({"top": "x"}, {"top": "x/y"}, False),
         ({"top": "x"}, {"top": "y", "key_template": "{subject_id}/{top}/{study}"}, False),
@@ -211,6 +250,28 @@ def test_the_qc_orthanc_is_the_source_of_no_workspace() -> None:
     assert judged(workspaces=workspaces) == ["two.qc.orthanc.url < one.source.url"]
     review["url"] = "https://pacs:8043"
     assert judged(workspaces=workspaces) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "review", "same"),
+    [
+        ("http://pacs", "http://pacs:80", True),
+        ("https://pacs:443", "https://pacs/", True),
+        ("http://reader:pw@pacs:8042", "http://pacs:8042", True),
+        ("http://[fd00::1]:8042", "http://[FD00::1]:8042", True),
+        ("http://pacs", "https://pacs", True),
+        ("http://pacs", "http://pacs:8042", False),
+        ("http://pacs/one", "http://pacs/two", False),
+    ],
+)
+def test_one_server_is_known_by_any_of_its_addresses(source: str, review: str, same: bool) -> None:
+    one = {
+        "source": {"kind": "orthanc", "url": source},
+        "target": {"path": "/a"},
+        "qc": {"orthanc": {"kind": "orthanc", "url": review}},
+    }
+    expected = ["one.qc.orthanc.url < one.source.url"] if same else []
+    assert judged(workspaces={"one": one}) == expected
 
 
 @pytest.mark.parametrize(

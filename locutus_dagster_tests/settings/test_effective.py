@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from locutus_dagster.settings import (
@@ -17,6 +19,7 @@ from locutus_dagster.strict_model import MASK, without_password
 from locutus_dagster_tests.settings.conftest import Home
 
 SECRET = "hush-hush"
+DAY = date(1971, 4, 7)
 EVERYWHERE = f"""\
 ledger_url: "postgresql://u:{SECRET}@db/l?sslpassword={SECRET}"
 vault:
@@ -73,7 +76,12 @@ def test_no_secret_is_shown_wherever_it_stands(home: Home) -> None:
         "workspaces.one.reports.notify.webhook",
         "workspaces.one.reports.notify.smtp_password",
         "workspaces.one.qc.orthanc.token",
+        "workspaces.one.source.url",
     }
+    assert any(
+        "workspaces.one.source.url: a password stands in the file, within an address" in one
+        for one in warnings_of(settings)
+    )
     # Each is worth a warning with its place, because it stands in the file.
     assert len([one for one in warnings_of(settings) if "stands in the file" in one]) == len(plain)
 
@@ -141,7 +149,19 @@ def test_what_another_package_s_options_hold_is_shown_only_where_it_is_a_referen
                     "kind": "vna",
                     "options": {"key": SECRET, "more": {"k": SECRET}, "ref": "env:X", "port": 7},
                 },
-                "target": {"path": "/out"},
+                "targets": {
+                    "options": {
+                        "kind": "webdav",
+                        "options": {
+                            "Password": 88374629,
+                            "tokens": {"first": 88374629},
+                            "since": DAY,
+                            "pin": 4711.5,
+                            "retries": 3,
+                            "use_token": True,
+                        },
+                    }
+                },
             }
         }
     )
@@ -152,6 +172,11 @@ def test_what_another_package_s_options_hold_is_shown_only_where_it_is_a_referen
     assert values[f"{prefix}ref"].value == "env:X"
     assert values[f"{prefix}port"].value == "7"
     assert SECRET not in repr(settings)
+    prefix = "workspaces.one.targets.options.options."
+    told = {key.removeprefix(prefix): one for key, one in values.items() if key.startswith(prefix)}
+    masked = {key for key, one in told.items() if one.value == MASK and one.plain}
+    assert masked == {"Password", "tokens.first", "pin", "since"}
+    assert (told["retries"].value, told["use_token"].value) == ("3", "true")
 
 
 def test_a_pattern_of_accession_numbers_is_not_shown(home: Home) -> None:
@@ -181,6 +206,15 @@ def test_where_nothing_is_said_what_applies_is_shown(
     assert values["run.dry_run"].value == "false"
     assert values["run.reprocess"].value == "none"
     assert values["vault.namespace"].value == ""
+    assert (values["vault.verify"].value, values["vault.verify"].origin.place) == (
+        "true",
+        "default",
+    )
+    monkeypatch.setenv("VAULT_CACERT", "/etc/ssl/vault.pem")
+    verify = shown(load_settings())["vault.verify"]
+    assert (verify.value, verify.origin.place) == ("/etc/ssl/vault.pem", "VAULT_CACERT")
+    home.write("vault: {verify: false}\n")
+    assert shown(load_settings())["vault.verify"].value == "false"
 
 
 def test_cfg_out_has_the_reference_s_words_for_where_a_value_comes_from(

@@ -95,6 +95,69 @@ def test_an_unknown_key_is_told_with_what_may_have_been_meant(
     assert any(fault.endswith(said) for fault in home.faults())
 
 
+def _one(
+    source: str = "kind: folder, path: /in", target: str = "path: /out", more: str = ""
+) -> str:
+    return f"workspaces:\n  one: {{source: {{{source}}}, target: {{{target}}}{more}}}\n"
+
+
+_NO_ADDRESSES = (
+    *("http://[fd00::1:8042", "pacs:8042", "http://pacs:80o42", "http://pacs:99999", "http://"),
+    *("ftp://pacs", "http://pa cs", "http://pacs?x=1", "http://pacs:0", "pacs"),
+)
+_NO_TEMPLATES = ("{nope}/{study}", "{top/{study}.zip", "{top}/a.zip", "{study:d}", "{}/{study}")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        *(
+            (_one(source=f"kind: {kind}, url: '{url}'"), "source.url")
+            for url in _NO_ADDRESSES
+            for kind in ("orthanc", "dicomweb")
+        ),
+        *(
+            (_one(target=f"kind: {kind}, bucket: abcd, endpoint_url: '{url}'"), "endpoint_url")
+            for url in _NO_ADDRESSES
+            for kind in ("s3", "gcs")
+        ),
+        (_one(source="kind: dicomweb, url: 'http://u:p@pacs'"), "source.url"),
+        *((_one(target=f"path: /out, key_template: '{t}'"), "key_template") for t in _NO_TEMPLATES),
+        (_one(target="path: ~nobody_at_all/out"), "target.path"),
+        (_one(target='path: "/out\\0"'), "target.path"),
+        (_one(source="kind: folder, path: ~nobody_at_all/in"), "source.path"),
+        (_one(source="kind: orthanc, url: http://p, verify: ~nobody_at_all/ca"), "source.verify"),
+        (_one(more=", watch: {mode: manifest, subjects: ~nobody_at_all/s}"), "watch.subjects"),
+        (_one(more=", reports: {folder: ~nobody_at_all/r}"), "reports.folder"),
+        (_one(more=", secret: 'file:~nobody_at_all/ring'"), "secret"),
+        (_one(more=", owners: [team:a, imaging team]"), "owners.1"),
+        (_one(more=", schedule: {cron: '99 99 * * *'}"), "schedule.cron"),
+        (_one(more=", reports: {overview: {cron: '0 3 * * mondy'}}"), "overview.cron"),
+        ("vault: {verify: ~nobody_at_all/ca}", "vault.verify"),
+        ("vault: {token: 'file:~nobody_at_all/token'}", "vault.token"),
+        ("ledger_url: 'sqlite:///~nobody_at_all/ledger'", "ledger_url"),
+        ("scratch: ~nobody_at_all/scratch", "scratch"),
+    ],
+)
+def test_what_could_not_be_used_later_is_refused_with_its_place(
+    home: Home, text: str, key: str
+) -> None:
+    home.write(text)
+    (fault,) = [fault for fault in home.faults() if "watch: only an Orthanc" not in fault]
+    place, said, _ = fault.split(": ", 2)
+    assert place.startswith("locutus.yaml:")
+    assert said.endswith(key)
+
+
+@pytest.mark.parametrize("variable", ["LOCUTUS_HOME", "LOCUTUS_CONFIG", "PATH_TO_CONFIG"])
+def test_a_variable_that_leads_to_the_home_of_nobody_is_told_as_such(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "~nobody_at_all/x")
+    with pytest.raises(SettingsError, match=rf"{variable}: nobody here has the home folder"):
+        load_settings()
+
+
 def test_a_kind_that_nobody_registered_is_one_fault_whatever_keys_it_has(home: Home) -> None:
     home.write(
         """\

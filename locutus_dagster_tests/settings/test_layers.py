@@ -97,7 +97,35 @@ def test_switches_of_the_variables_are_heard_together_with_those_of_the_referenc
     prefix = "locutus_debug_onprem_dicom_"
     (tmp_path / "config.yaml").write_text(f"{prefix}force_reprocess_accession_status: True\n")
     monkeypatch.setenv(f"{prefix}preretire_accession_status", "True")
-    assert load_settings().run.reprocess == "force"
+    settings = load_settings()
+    assert settings.run.reprocess == "force"
+    place = f"config.yaml:1 {prefix}force_reprocess_accession_status"
+    assert settings.origins["run.reprocess"] == Origin("reference file", place)
+
+
+@pytest.mark.parametrize(
+    ("variable", "applies"), [("False", "none"), ("True", "preretire"), (None, "none")]
+)
+def test_the_reference_s_file_never_wins_over_ours_whatever_its_variables_say(
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+    applies: str,
+) -> None:
+    prefix = "locutus_debug_onprem_dicom_"
+    (tmp_path / "old.yaml").write_text(f"{prefix}predelete_accession_status: True\n")
+    monkeypatch.setenv("PATH_TO_CONFIG", str(tmp_path / "old.yaml"))
+    name = f"{prefix}preretire_accession_status"
+    if variable:
+        monkeypatch.setenv(name, variable)
+    assert load_settings().run.reprocess == "predelete"
+    home.write("run: {reprocess: none}\n")
+    settings = load_settings()
+    assert settings.run.reprocess == applies
+    assert settings.origins["run.reprocess"].place == (name if variable else "locutus.yaml:1:7")
+    home.file.unlink()
+    assert load_settings(run={"reprocess": "none"}).run.reprocess == applies
 
 
 def test_one_key_of_a_workspace_in_the_environment_leaves_the_others_to_the_file(

@@ -16,6 +16,7 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import DicomWebSourceSettings
@@ -29,7 +30,7 @@ from locutus_dagster.sources.base import (
 )
 from locutus_dagster.sources.dicomweb import DicomWebSource, open_dicomweb
 from locutus_dagster.sources.dicomweb_multipart import boundary_of, the_one_part
-from locutus_dagster.sources.dicomweb_terms import LostInstanceError, TransientError
+from locutus_dagster.sources.dicomweb_terms import LostInstanceError, Place, TransientError
 from locutus_dagster.vault.options import VaultSettings
 from locutus_dagster_tests.parts.dicomweb import Answer, OddDicomWeb, dicomweb_plugin, message
 from locutus_dagster_tests.parts.fault_proxy import FaultProxy
@@ -517,12 +518,15 @@ def test_a_private_authority_is_trusted_only_when_named(tmp_path: Path) -> None:
 
 def test_a_url_that_is_none_or_holds_a_password_is_refused(tmp_path: Path) -> None:
     for url in ("pacs", "ftp://pacs/dicom-web", "http://", "http://pacs/?a=b"):
-        with pytest.raises(SourceError, match="is not one"):
+        with pytest.raises(ValidationError, match="should be an address"):
             source_at(url)
+        with pytest.raises(SourceError, match="is not one"):
+            Place.parse(url)
     password = str(tmp_path.name)
-    with pytest.raises(SourceError, match="password") as caught:
-        source_at(f"https://reader:{password}@pacs/dicom-web")
-    assert password not in str(caught.value)
+    for refuses, refusal in ((source_at, ValidationError), (Place.parse, SourceError)):
+        with pytest.raises(refusal, match="password") as caught:
+            refuses(f"https://reader:{password}@pacs/dicom-web")
+        assert password not in str(caught.value)
     context = SourceContext("w", tmp_path, Secrets(VaultSettings()))
     opened = open_dicomweb(DicomWebSourceSettings(url="https://pacs/dicom-web"), context)
     assert isinstance(opened, StudySource)

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from locutus_dagster.settings import DEFAULT_KEY_TEMPLATE
+from locutus_dagster.settings.key_templates import PLACEHOLDERS
 from locutus_dagster.targets import TargetError, delivery_key
-from locutus_dagster.targets.keys import PLACEHOLDERS, safe_part
+from locutus_dagster.targets.keys import safe_part
 
 VALUES = {
     "top": ".TopLevel",

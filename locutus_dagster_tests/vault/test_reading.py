@@ -19,6 +19,7 @@ import requests
 from locutus_dagster.deid.identities.keys import KeyRing, new_secret, rotated
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.secret_refs import SecretMissingError, Secrets, secrets_for
+from locutus_dagster.settings import LedgerSettings, Settings
 from locutus_dagster.vault import (
     VaultDeniedError,
     VaultError,
@@ -43,6 +44,29 @@ def test_a_key_is_read_from_either_version_of_the_engine_wherever_that_is_mounte
     assert secrets.resolve("vault:/radiology/kv/new/pacs/main#password") == "second"
     told = secrets_of(kv_version=1)
     assert told.resolve("vault:radiology/kv/old/pacs/main#password") == "first"
+
+
+def test_the_ledger_s_login_is_read_anew_once_it_has_been_refused(
+    bao: OpenBaoServer, tmp_path: Path
+) -> None:
+    bao.put("secret/ledger", user="old", password="first")
+    settings = Settings(
+        home=tmp_path,
+        vault=VaultSettings(address=bao.url, token=bao.root_token),
+        ledger=LedgerSettings(
+            host="db",
+            name="locutus",
+            user="vault:secret/ledger#user",
+            password="vault:secret/ledger#password",
+        ),
+    )
+    assert settings.ledger_address == "postgresql+psycopg2://old:first@db:5432/locutus"
+    bao.put("secret/ledger", user="new", password="se/cond")
+    assert settings.find_ledger() == settings.ledger_address
+    assert settings.find_ledger(fresh=True) == (
+        "postgresql+psycopg2://new:se%2Fcond@db:5432/locutus"
+    )
+    assert settings.find_ledger() == settings.find_ledger(fresh=True)
 
 
 def test_what_is_no_text_in_vault_is_given_as_json(
