@@ -59,7 +59,7 @@ def watch_command(
             )
             done = 0
             while not signals.came():
-                _look(settings, workspace)
+                _look(settings, workspace, signals)
                 done += 1
                 if (looks is not None and done >= looks) or signals.came(within=wait):
                     break
@@ -114,9 +114,9 @@ def _ending() -> Iterator[_Signals]:
         os.close(writer)
 
 
-def _look(settings: Settings, workspace: str) -> None:
+def _look(settings: Settings, workspace: str, signals: _Signals) -> None:
     """One look, and the runs that follow from it; what cannot be done now is said."""
-    from locutus_dagster.defs.instance import new_run_id, open_instance, process
+    from locutus_dagster.defs.instance import failure_of, new_run_id, open_instance, process
     from locutus_dagster.defs.partitions import register_partitions
     from locutus_dagster.defs.watching import ARRIVALS_TAG, config_of, forget_lost
     from locutus_dagster.pipeline.parts import build_parts
@@ -128,13 +128,13 @@ def _look(settings: Settings, workspace: str) -> None:
     try:
         with open_instance(settings) as instance:
             watcher = Watcher(parts)
-            forget_lost(instance, watcher)
+            waiting = forget_lost(instance, watcher)
             report = watcher.poll()
-            paused = PauseSwitch(parts.ledger).why()
-            plans = [] if paused else watcher.requests()
+            switch = PauseSwitch(parts.ledger)
+            paused = switch.why()
+            plans = [] if paused else watcher.requests(waiting=waiting)
             if paused:
                 _say(f"Nothing is begun: {paused}")
-            now = datetime.now(timezone.utc)
             if report.new or report.changed or report.gone or plans:
                 _say(
                     f"{report.new} new, {report.changed} changed, {report.gone} gone; "
@@ -144,21 +144,27 @@ def _look(settings: Settings, workspace: str) -> None:
                 _say(f"{notice.partition_key}: {notice.words}")
             for problem in watcher.problems:
                 err.print(f"[yellow]{escape(problem)}[/yellow]", highlight=False, soft_wrap=True)
-            for plan in plans:
+            for plan in watcher.one_by_one(plans, lambda: signals.came() or bool(switch.why())):
                 register_partitions(instance, workspace, plan.partition_keys)
-                watcher.asked(plan, now)
+                run_id = new_run_id()
                 succeeded = process(
                     instance,
                     settings,
                     workspace,
                     config_of(plan),
-                    new_run_id(),
+                    run_id,
                     tags={ARRIVALS_TAG: plan.run_key},
                 )
+                if signals.came():  # it was ended here, and nothing is wrong with what it left
+                    watcher.forget(plan.run_key)
                 states = parts.ledger.work_items(workspace, plan.partition_keys)
                 ended = ", ".join(sorted({item.state.value for item in states}))
                 more = "" if succeeded else "; look at them with: locutus status"
                 _say(f"{len(states)} accessions: {ended}{more}")
+                if not succeeded and (why := failure_of(instance, run_id).description):
+                    err.print(f"[red]{escape(why)}[/red]", highlight=False, soft_wrap=True)
+                if not succeeded and plan.run_key in watcher.outstanding():
+                    break  # it broke off: the same may be in the next one's way
     except WatchingError:
         raise
     except SourceError as error:

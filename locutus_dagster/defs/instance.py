@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from typing import Any
 import dagster as dg
 
 from locutus_dagster.defs.build import build_defs
-from locutus_dagster.defs.names import PAUSED, ROUND, scoped
+from locutus_dagster.defs.names import ROUND, scoped
 from locutus_dagster.defs.pools import OWNER_TAG, apply_pool_limits, bury_dead_runs
+from locutus_dagster.defs.run_failures import RunFailure, failure_of
 from locutus_dagster.pipeline.host import new_owner
 from locutus_dagster.settings import Settings
 
@@ -95,18 +95,6 @@ def process(
     return bool(result.success)
 
 
-@dataclass(frozen=True)
-class RunFailure:
-    """Why a run failed as a whole, in the words of its step.
-
-    Attributes:
-        paused: why it was stopped by the pause switch; empty when it was not.
-    """
-
-    description: str = ""
-    paused: str = ""
-
-
 def passes_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     """What a run logged at the end of each of its passes."""
     return [
@@ -114,16 +102,3 @@ def passes_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
         for entry in instance.all_logs(run_id)
         if entry.dagster_event is None and entry.user_message.startswith(f"{ROUND} ")
     ]
-
-
-def failure_of(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
-    """Why a run failed; empty when it did not."""
-    for record in instance.get_records_for_run(
-        run_id, of_type=dg.DagsterEventType.STEP_FAILURE
-    ).records:
-        event = record.event_log_entry.dagster_event
-        error = getattr(event.event_specific_data, "user_failure_data", None) if event else None
-        if error is not None and error.description:
-            paused = error.metadata.get(PAUSED)
-            return RunFailure(str(error.description), str(paused.value) if paused else "")
-    return RunFailure()

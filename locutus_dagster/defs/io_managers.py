@@ -22,7 +22,7 @@ from locutus_dagster.pipeline.outcomes import Artifact
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.study_zip import StudyZip
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
-from locutus_dagster.targets import Target, TargetError
+from locutus_dagster.targets import Target, TargetError, refuse_elsewhere
 
 __all__ = ["ArtifactMissingError", "InterimZipIOManager", "SummaryIOManager", "TargetIOManager"]
 
@@ -171,6 +171,7 @@ def _readable(deliveries: Sequence[DeliveryRecord], parts: Parts) -> tuple[Deliv
         if target is None:
             continue
         try:
+            refuse_elsewhere(target, one.store)
             if target.holds(one.uri, size=one.size, version=one.version):
                 return one, target
         except TargetError as error:

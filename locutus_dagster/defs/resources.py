@@ -43,5 +43,5 @@ class EngineResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Args:
             look_only: open what is there, and neither create nor migrate it.
         """
-        address = self.settings().ledger_address
+        address = self.settings().find_ledger
         return Ledger.open_existing(address) if look_only else Ledger.open(address)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import dagster as dg
 
@@ -23,6 +23,7 @@ from locutus_dagster.defs.pause import report_pause
 from locutus_dagster.defs.plans import plan, withdraw_plan
 from locutus_dagster.defs.resources import EngineResource
 from locutus_dagster.defs.run_settings import tell_settings
+from locutus_dagster.defs.watching import outside_hours
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.manifests import load_manifest
@@ -81,6 +82,8 @@ class ChainStep:
         if self.dry:
             self._say_what_would_happen(partition_keys, batch)
             return
+        if why := outside_hours(self.context.run, batch.settings, self.workspace):
+            self._leave(partition_keys, why)
         if batch.settings.keep_interim_files:
             self.context.log.warning(
                 "LOCUTUS_KEEP_INTERIM_FILES is on: IDENTIFIED studies stay in %s until somebody "
@@ -248,6 +251,16 @@ class ChainStep:
             end.result in _AS_BEFORE or end.reason
         ):  # delivered, and something beside it was not done
             self.context.log.warning("%s %s: %s", end.partition_key, end.result.value, end.reason)
+
+    def _leave(self, partition_keys: list[str], why: str) -> NoReturn:
+        """End before anything is begun, as a pause would end it."""
+        withdraw_plan(self.context, self.keys.values(), partition_keys)
+        count = len(partition_keys)
+        raise dg.Failure(
+            f"{count} accessions were not attempted ({why}).",
+            metadata={"accessions": count, "not attempted": count, PAUSED: why},
+            allow_retries=False,
+        )
 
     def _show_pause(self) -> None:
         """Say it beside the assets once more, where materializations have covered it."""

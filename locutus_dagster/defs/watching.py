@@ -16,18 +16,21 @@ import dagster as dg
 from locutus_dagster.defs.names import scoped
 from locutus_dagster.defs.partitions import register_partitions
 from locutus_dagster.defs.resources import EngineResource
+from locutus_dagster.defs.run_failures import failure_of
 from locutus_dagster.errors import LocutusError, describe_unexpected
+from locutus_dagster.pipeline.arrivals import Hours
 from locutus_dagster.pipeline.queueing import PauseSwitch
 from locutus_dagster.pipeline.watching import PollReport, RunRequestPlan, Watcher
 from locutus_dagster.settings import Settings
 
-__all__ = ["ARRIVALS_TAG", "config_of", "forget_lost", "watch_sensor"]
+__all__ = ["ARRIVALS_TAG", "config_of", "forget_lost", "outside_hours", "watch_sensor"]
 
 #: Says of a run for which request it was made.
 ARRIVALS_TAG = "locutus/arrivals"
 # Of the minute that Dagster gives a tick.
 _POLL, _DECIDE = 20.0, 20.0
 _ON_ITS_WAY = timedelta(minutes=2)
+_IN_ONE_QUESTION = 100
 _BROKEN_OFF = (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
 
 
@@ -62,14 +65,12 @@ def _tick(
     parts = engine.parts(workspace)
     try:
         watcher = Watcher(parts)
-        forget_lost(context.instance, watcher)
+        waiting = forget_lost(context.instance, watcher)
         report = watcher.poll(_POLL)
         paused = PauseSwitch(parts.ledger).why()
         plans = []
         if not paused:  # what arrives meanwhile is noted, and asked for afterwards
-            plans = watcher.requests(
-                waiting=_at_work(context.instance, watcher), deadline_seconds=_DECIDE
-            )
+            plans = watcher.requests(waiting=waiting, deadline_seconds=_DECIDE)
         for plan in plans:
             register_partitions(context.instance, workspace, plan.partition_keys)
             watcher.asked(plan)
@@ -87,6 +88,7 @@ def config_of(plan: RunRequestPlan) -> dict[str, Any]:
     config: dict[str, Any] = {"partitions": list(plan.partition_keys)}
     if plan.reprocess is not None:
         config["reprocess"] = plan.reprocess.value
+        config["check_source"] = True  # that the study has changed is why it is asked for
     if plan.withdraw:
         config["withdraw"] = True
     return config
@@ -116,27 +118,50 @@ def _told(report: PollReport, plans: list[RunRequestPlan], watcher: Watcher) -> 
     return "; ".join(told)
 
 
-def _at_work(instance: dg.DagsterInstance, watcher: Watcher) -> list[str]:
-    """Requests whose run waits in the queue or is at work."""
-    return [key for key in watcher.outstanding() if _run_of(instance, key, ended=False)]
-
-
-def forget_lost(instance: dg.DagsterInstance, watcher: Watcher) -> None:
+def forget_lost(instance: dg.DagsterInstance, watcher: Watcher) -> list[str]:
     """Let requests come again that never became a run, or what a run has left when it ended.
 
-    What a run has come to, it has answered, be it by a failure.
+    What a run has come to, it has answered, be it by a failure. What it has left comes again at
+    once if it was told to leave it, and otherwise after a while.
+
+    Returns:
+        The keys of requests whose run waits in the queue or is at work.
     """
     late = datetime.now(timezone.utc) - _ON_ITS_WAY
-    for key, asked_at in watcher.outstanding().items():
-        run = _run_of(instance, key)
-        if run is None:
-            if asked_at < late:
-                watcher.forget(key)
-            continue
-        if run.status in _BROKEN_OFF:
+    outstanding = watcher.outstanding()
+    runs = _runs_of(instance, list(outstanding))
+    at_work: list[str] = []
+    for key, asked_at in outstanding.items():
+        of_it = runs.get(key, [])
+        if not of_it and asked_at < late:
             watcher.forget(key)
+        elif any(not run.is_finished for run in of_it):
+            at_work.append(key)
+        elif of_it and of_it[0].status in _BROKEN_OFF:
+            told_to = failure_of(instance, of_it[0].run_id).paused
+            watcher.forget(key) if told_to else watcher.broke_off(key)
+    return at_work
 
 
-def _run_of(instance: dg.DagsterInstance, key: str, *, ended: bool = True) -> dg.DagsterRun | None:
-    runs = instance.get_runs(filters=dg.RunsFilter(tags={ARRIVALS_TAG: key}), limit=1)
-    return next((run for run in runs if ended or not run.is_finished), None)
+def outside_hours(run: dg.DagsterRun, settings: Settings, workspace: str) -> str:
+    """Why a run that was asked for here is not to begin now; empty if it may.
+
+    It may have waited in the queue until the hours were over. A person who starts it again by hand
+    means it so.
+    """
+    watch = settings.workspace(workspace).watch
+    if watch is None or ARRIVALS_TAG not in run.tags or run.parent_run_id is not None:
+        return ""
+    if Hours(watch.hours, watch.timezone).open_at(datetime.now(timezone.utc)):
+        return ""
+    return f"runs for arrivals begin between {watch.hours} ({watch.timezone})"
+
+
+def _runs_of(instance: dg.DagsterInstance, keys: list[str]) -> dict[str, list[dg.DagsterRun]]:
+    """The runs that were made for requests, by key, the latest first."""
+    found: dict[str, list[dg.DagsterRun]] = {}
+    for start in range(0, len(keys), _IN_ONE_QUESTION):
+        asked = {ARRIVALS_TAG: keys[start : start + _IN_ONE_QUESTION]}
+        for run in instance.get_runs(filters=dg.RunsFilter(tags=asked)):
+            found.setdefault(run.tags[ARRIVALS_TAG], []).append(run)
+    return found

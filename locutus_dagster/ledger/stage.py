@@ -29,14 +29,15 @@ from locutus_dagster.ledger.schema import (
 )
 from locutus_dagster.ledger.stage_looks import SETTLED_AFTER, StageLooks, chunks, locked_cursor
 from locutus_dagster.ledger.stage_records import Mark, StagedStudy, Verdict
-from locutus_dagster.ledger.stage_reports import StageReports, same_accession
+from locutus_dagster.ledger.stage_reports import LOST_AFTER, StageReports, answered, same_accession
 from locutus_dagster.ledger.states import State
 from locutus_dagster.ledger.work import Attempt
 
 __all__ = ["LOST_AFTER", "SETTLED_AFTER", "Stage"]
 
-#: A request of which nothing was heard for so long is taken to be lost.
-LOST_AFTER = timedelta(minutes=15)
+#: For so long is put off what the first run that broke off has left; longer after each further one.
+_PUT_OFF, _PUT_OFF_AT_MOST = timedelta(minutes=15), timedelta(hours=4)
+_BROKE_OFF = "its run ended before it came to it; it is asked for again later"
 
 _TO_BEGIN = (State.LOADED.value, State.REQUESTED.value)
 _MID_WALK = (State.EXTRACTED.value, State.DEIDENTIFIED.value)
@@ -80,7 +81,7 @@ class Stage(StageLooks, StageReports):
                 or_(Accession.claimed_until.is_(None), Accession.claimed_until <= this_moment),
                 or_(
                     StageStudy.asked_at.is_(None),
-                    _answered(),
+                    answered(),
                     and_(
                         StageStudy.asked_at <= lost,
                         StageStudy.asked_run.not_in(list(waiting)),
@@ -177,7 +178,8 @@ class Stage(StageLooks, StageReports):
                 one = by_id[row.id]
                 row.handled = max(row.handled, one.revision)
                 row.verdict, row.refused = one.words, one.refused
-                row.asked_at, row.asked_run, row.not_before = None, "", None
+                # The request's key stays: the next one's follows from it.
+                row.asked_at, row.not_before = None, None
 
     def put_off(self, workspace: str, verdicts: Iterable[Verdict], until: datetime) -> None:
         """Note that something is to be done later, and why not now."""
@@ -186,10 +188,17 @@ class Stage(StageLooks, StageReports):
             for row in _rows(session, workspace, by_id):
                 row.not_before, row.verdict, row.refused = until, by_id[row.id].words, False
 
-    def forget_asked(self, workspace: str, run_key: str) -> int:
+    def forget_asked(
+        self, workspace: str, run_key: str, *, broke_off_at: datetime | None = None
+    ) -> int:
         """Take back a request that never became a run, or whose run has ended before its time.
 
         What the run has come to stays asked for; returns how many studies are asked for again.
+
+        Args:
+            broke_off_at: when the run was found to have broken off: what it left is put off, the
+                longer the oftener that has happened. None when nothing is wrong with it: it is due
+                at once, and has not been tried.
         """
         # Where a study belongs to no accession yet, nothing can have happened to one.
         untouched = (
@@ -198,33 +207,23 @@ class Stage(StageLooks, StageReports):
             .where(
                 StageStudy.workspace == workspace,
                 StageStudy.asked_run == run_key,
-                ~_answered(),
+                StageStudy.asked_at.is_not(None),
+                ~answered(),
             )
         )
         with self.session() as session:
             locked_cursor(session, workspace)
-            taken = session.execute(
-                update(StageStudy)
-                .where(StageStudy.id.in_(list(session.scalars(untouched))))
-                .values(asked_at=None, asked_run="")
-                .execution_options(synchronize_session=False)
-            )
-            return int(taken.rowcount)  # type: ignore[attr-defined]
-
-    def stage_outstanding(self, workspace: str) -> dict[str, datetime]:
-        """Requests of which nothing was heard yet, by key, with the time of each."""
-        statement = (
-            select(StageStudy.asked_run, func.min(StageStudy.asked_at))
-            .outerjoin(Accession, same_accession())
-            .where(
-                StageStudy.workspace == workspace,
-                StageStudy.asked_at.is_not(None),
-                ~_answered(),
-            )
-            .group_by(StageStudy.asked_run)
-        )
-        with self.session(reads_only=True) as session:
-            return {row[0]: row[1] for row in session.execute(statement) if row[1]}
+            left = list(session.scalars(untouched))
+            for some in chunks(left):
+                for row in session.scalars(select(StageStudy).where(StageStudy.id.in_(some))):
+                    row.asked_at = None
+                    if broke_off_at is None:
+                        row.attempts = max(0, row.attempts - 1)
+                        continue
+                    wait = _PUT_OFF * 2 ** min(max(0, row.attempts - 1), 10)
+                    row.not_before = broke_off_at + min(wait, _PUT_OFF_AT_MOST)
+                    row.verdict, row.refused = _BROKE_OFF, False
+            return len(left)
 
     def forget_former(self, workspace: str, identity: int) -> None:
         """All has been done about the number that a study had before it was corrected."""
@@ -232,15 +231,19 @@ class Stage(StageLooks, StageReports):
             locked_cursor(session, workspace)
             session.get_one(StageStudy, identity).formerly = ""
 
-    def made_of(self, workspace: str, accession_number: str, source_study: str) -> int | None:
-        """The accession, if it has been delivered and what was delivered is this study."""
+    def made_of(self, workspace: str, source_study: str, *, besides: str) -> list[int]:
+        """Delivered accessions that were made of this study, other than the number `besides`."""
         with self.session(reads_only=True) as session:
-            return session.scalar(
-                select(Accession.id).where(
-                    Accession.workspace == workspace,
-                    Accession.accession_number == accession_number,
-                    Accession.source_study == source_study,
-                    Accession.state == State.DELIVERED.value,
+            return list(
+                session.scalars(
+                    select(Accession.id)
+                    .where(
+                        Accession.workspace == workspace,
+                        Accession.accession_number != besides,
+                        Accession.source_study == source_study,
+                        Accession.state == State.DELIVERED.value,
+                    )
+                    .order_by(Accession.id)
                 )
             )
 
@@ -287,16 +290,6 @@ class Stage(StageLooks, StageReports):
             return int(again.rowcount)  # type: ignore[attr-defined]
 
 
-def _answered() -> ColumnElement[bool]:
-    """Whether something has happened to the accession since a run was asked for."""
-    return and_(
-        StageStudy.asked_at.is_not(None),
-        exists()
-        .where(Event.accession_id == Accession.id, Event.id > StageStudy.asked_event)
-        .correlate(Accession, StageStudy),
-    )
-
-
 def _rows(session: Session, workspace: str, identities: Collection[int]) -> Iterator[StageStudy]:
     locked_cursor(session, workspace)
     for some in chunks(sorted(identities)):
@@ -335,7 +328,7 @@ def _staged() -> Any:
         *_PLAIN,
         Accession.id.label("accession"),
         Accession.state.label("state"),
-        _answered().label("answered"),
+        answered().label("answered"),
     ).outerjoin(Accession, same_accession())
 
 

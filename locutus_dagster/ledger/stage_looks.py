@@ -289,7 +289,11 @@ def _miss(
 
 
 def _wake(session: Session, workspace: str, accession_numbers: Collection[str]) -> None:
-    """What carries a number that another study has lost is due again: it may be alone now."""
+    """What carries a number that another study has lost is due again: it may be alone now.
+
+    So is what a run was asked for before that; what it comes to may be about both of them.
+    """
+    done = StageStudy.handled >= StageStudy.revision
     for some in chunks(sorted(set(accession_numbers) - {""})):
         session.execute(
             update(StageStudy)
@@ -297,9 +301,11 @@ def _wake(session: Session, workspace: str, accession_numbers: Collection[str]) 
                 StageStudy.workspace == workspace,
                 StageStudy.accession_number.in_(some),
                 StageStudy.gone_at.is_(None),
-                StageStudy.handled >= StageStudy.revision,
             )
-            .values(handled=StageStudy.revision - 1, asked_revision=0)
+            .values(
+                handled=case((done, StageStudy.revision - 1), else_=StageStudy.handled),
+                asked_revision=0,
+            )
             .execution_options(synchronize_session=False)
         )
 

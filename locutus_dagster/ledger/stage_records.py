@@ -79,11 +79,13 @@ class StagedStudy:
     """A study of the stage, and how the accession that it carries stands.
 
     Attributes:
-        formerly: the accession number that it had before it was corrected; else empty.
+        formerly: an accession number that it had before it was corrected, as long as nothing has
+            been done about that; else empty.
         revision: counts the versions of it that were seen.
         handled: the revision up to which everything has been done.
         stable_since: None while it grows.
         accession_id: None when no manifest of the workspace names its number.
+        asked_run: key of the request that was made last.
         answered: something has happened to the accession since a run was asked for.
     """
 
@@ -132,10 +134,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Mark:
-    """A request for a run that is about to be made: which revision of which study."""
+    """A request for a run that is about to be made: which revision of which study.
+
+    Attributes:
+        after: key of the request for it that was made last; empty for the first.
+    """
 
     identity: int
     revision: int
+    after: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The stage in figures, and held against manifests.
+"""The stage in figures, held against manifests, and what was asked for.
 
 What belongs here: questions for reports, which the database answers for a hundred thousand studies
 at once. What does not: what is due (`stage.py`).
@@ -6,15 +6,19 @@ at once. What does not: what is due (`stage.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 
 from locutus_dagster.ledger.connection import LedgerConnection
-from locutus_dagster.ledger.schema import Accession, Manifest, ManifestRow, StageStudy
+from locutus_dagster.ledger.schema import Accession, Event, Manifest, ManifestRow, StageStudy
 from locutus_dagster.ledger.stage_records import StageCount
 
-__all__ = ["StageReports", "same_accession"]
+__all__ = ["LOST_AFTER", "StageReports", "answered", "same_accession"]
+
+#: A request of which nothing was heard for so long is taken to be lost.
+LOST_AFTER = timedelta(minutes=15)
 
 
 class StageReports(LedgerConnection):
@@ -74,6 +78,51 @@ class StageReports(LedgerConnection):
             row = session.execute(select(*sums).where(StageStudy.workspace == workspace)).one()
             return StageCount(*(int(value) for value in row))
 
+    def stage_outstanding(self, workspace: str) -> dict[str, datetime]:
+        """Requests of which nothing was heard yet, by key, with the time of each."""
+        statement = (
+            select(StageStudy.asked_run, func.min(StageStudy.asked_at))
+            .outerjoin(Accession, same_accession())
+            .where(
+                StageStudy.workspace == workspace,
+                StageStudy.asked_at.is_not(None),
+                ~answered(),
+            )
+            .group_by(StageStudy.asked_run)
+        )
+        with self.session(reads_only=True) as session:
+            return {row[0]: row[1] for row in session.execute(statement) if row[1]}
+
+    def stage_awaited(self, workspace: str, *, at: datetime, waiting: Collection[str] = ()) -> int:
+        """Studies of whose request nothing was heard yet, or that were put off with their run.
+
+        Args:
+            waiting: keys of requests that are known to be in a queue, and so are not lost.
+        """
+        on_its_way = and_(
+            StageStudy.asked_at.is_not(None),
+            or_(StageStudy.asked_at > at - LOST_AFTER, StageStudy.asked_run.in_(list(waiting))),
+            ~answered(),
+        )
+        broke_off = and_(
+            StageStudy.asked_at.is_(None),
+            StageStudy.asked_revision == StageStudy.revision,
+            StageStudy.not_before > at,
+        )
+        statement = (
+            select(func.count())
+            .select_from(StageStudy)
+            .outerjoin(Accession, same_accession())
+            .where(
+                StageStudy.workspace == workspace,
+                StageStudy.gone_at.is_(None),
+                StageStudy.handled < StageStudy.revision,
+                or_(on_its_way, broke_off),
+            )
+        )
+        with self.session(reads_only=True) as session:
+            return int(session.scalar(statement) or 0)
+
     def stage_verdicts(self, workspace: str) -> dict[str, int]:
         """How many present studies were decided about in which words, the most frequent first."""
         statement = (
@@ -95,4 +144,14 @@ def same_accession() -> ColumnElement[bool]:
     return and_(
         Accession.workspace == StageStudy.workspace,
         Accession.accession_number == StageStudy.accession_number,
+    )
+
+
+def answered() -> ColumnElement[bool]:
+    """Whether something has happened to the accession since a run was asked for."""
+    return and_(
+        StageStudy.asked_at.is_not(None),
+        exists()
+        .where(Event.accession_id == Accession.id, Event.id > StageStudy.asked_event)
+        .correlate(Accession, StageStudy),
     )

@@ -86,7 +86,6 @@ class Arrival:
     Attributes:
         why: in words, free of identifiers.
         marks: the revisions of studies on whose account.
-        attempt: how often it was asked for on that account before.
         reprocess: how the run is to go about it; None for the settings' way.
         withdraw: what is superseded by it is to be removed from its target.
     """
@@ -94,7 +93,6 @@ class Arrival:
     partition_key: str
     why: str
     marks: tuple[Mark, ...]
-    attempt: int = 0
     reprocess: Reprocess | None = None
     withdraw: bool = False
 
@@ -102,6 +100,8 @@ class Arrival:
 @dataclass(frozen=True)
 class RunRequestPlan:
     """A run to ask for; two plans for the same have the same key.
+
+    The key is made of those of the requests before it, too: none is ever used for a second request.
 
     Attributes:
         partition_keys: in the order of their manifests.
@@ -117,8 +117,8 @@ class RunRequestPlan:
     def of(cls, workspace: str, arrivals: Sequence[Arrival]) -> RunRequestPlan:
         """The plan for arrivals that are to be processed alike."""
         told = (
-            f"{one.partition_key} {one.attempt} "
-            + " ".join(f"{mark.identity}:{mark.revision}" for mark in one.marks)
+            f"{one.partition_key} "
+            + " ".join(f"{mark.identity}:{mark.revision}:{mark.after}" for mark in one.marks)
             for one in arrivals
         )
         first = arrivals[0]

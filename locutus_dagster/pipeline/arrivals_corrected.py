@@ -17,7 +17,6 @@ from locutus_dagster.pipeline.arrivals import Notice
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.withdrawing import withdraw_superseded
 from locutus_dagster.settings import WatchSettings
-from locutus_dagster.sources.base import SourceError, SourceUnavailableError
 
 __all__ = ["move_on"]
 
@@ -25,33 +24,36 @@ _WORDS = "its study carries another accession number now"
 
 
 def move_on(study: StagedStudy, parts: Parts, watch: WatchSettings) -> tuple[bool, list[Notice]]:
-    """Do what is to be done about the number that a study had before.
+    """Do what is to be done about the numbers that a study had before.
 
-    Where the workspace delivers changed studies again, the delivery under the old number stands no
-    more, and is removed if what is superseded is; the accession waits for a study of its own.
-    Otherwise it is only reported. Doing it again goes on where it was ended.
+    Which of them it was delivered under, the ledger knows: a study can be corrected several times
+    before anybody comes to it. Where the workspace delivers changed studies again, a delivery under
+    an old number stands no more, and is removed if what is superseded is; the accession waits for a
+    study of its own. Otherwise it is only reported. Doing it again goes on where it was ended.
 
     Returns:
         Whether that is done, and what a person should know.
 
     Raises:
-        SourceUnavailableError: the source cannot be asked.
+        SourceError: the source cannot be asked.
     """
+    made = parts.ledger.made_of(parts.workspace, study.source_study, besides=study.accession_number)
+    all_done, notices = True, []
+    for accession_id in made:
+        done, said = _move(accession_id, parts, watch)
+        all_done = all_done and done
+        notices += said
+    return all_done, notices
+
+
+def _move(accession_id: int, parts: Parts, watch: WatchSettings) -> tuple[bool, list[Notice]]:
     ledger = parts.ledger
-    accession_id = ledger.made_of(parts.workspace, study.formerly, study.source_study)
-    if accession_id is None:
-        return True, []
     (item, *_) = sorted(
         ledger.items_naming(parts.workspace, [accession_id]),
         key=lambda one: (one.row_id != one.current_row_id, one.row_id),
     )
-    try:
-        if parts.source.find(study.formerly):
-            return True, []  # another study has the number, and is held against the delivery
-    except SourceUnavailableError:
-        raise
-    except SourceError:
-        return True, []
+    if parts.source.find(item.accession_number):
+        return True, []  # another study has the number, and is held against the delivery
     notice = Notice(item.partition_key, _WORDS)
     if not watch.redeliver_changed:
         kinds = {*filter(None, item.changed.split(",")), Kind.SOURCE.value}

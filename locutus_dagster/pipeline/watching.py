@@ -10,7 +10,7 @@ there is to it. Each may be ended at any moment and be called again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -43,7 +43,10 @@ __all__ = [
 
 _PAGE = 500
 _AT_ONCE = 200
+# As soon as so many accessions are on their way, no further run is asked for.
+_AWAITED = 200
 _DEADLINE = 40.0
+_DRY = "Nothing is asked for: the settings ask for dry runs ('run: dry_run')"
 
 
 class Watcher:
@@ -105,10 +108,6 @@ class Watcher:
         """What kept the last decision from being made about some studies; without identifiers."""
         return self._last.problems
 
-    def open_at(self, at: datetime) -> bool:
-        """Whether runs may begin at this moment."""
-        return self._hours.open_at(at)
-
     def poll(self, deadline_seconds: float = _DEADLINE) -> PollReport:
         """Bring the stage up to date with the source's log.
 
@@ -134,7 +133,8 @@ class Watcher:
         """What should be processed now, whatever the hour; the rest is noted as decided.
 
         Rows are made for studies that no manifest asked for and that the rule takes. Nothing that
-        was asked for comes again before it is known what came of it, or it is lost.
+        was asked for comes again before it is known what came of it, or it is lost. As long as the
+        settings ask for dry runs, nothing is decided, because that changes rows and deliveries.
 
         Args:
             waiting: keys of requests that are known to wait in a queue or to be at work.
@@ -146,6 +146,9 @@ class Watcher:
             LedgerError: the ledger stopped answering, or refused.
         """
         self._last = Decisions()
+        if self._parts.settings.run.dry_run:
+            self._last = Decisions(problems=[_DRY])
+            return []
         at = now or self._clock()
         self._last = self._decider.decide(at, waiting, limit, deadline_seconds)
         return self._last.arrivals
@@ -160,22 +163,42 @@ class Watcher:
     ) -> list[RunRequestPlan]:
         """The runs to ask for now, of at most `batch_size` accessions each; see `decide`.
 
-        Outside the hours there are none, and everything waits. A plan that is not carried out
-        comes again; one that is has to be reported to `asked` first.
+        Outside the hours there are none, and everything waits; so does what would be too much at
+        once while other requests are on their way. A plan that is not carried out comes again; one
+        that is has to be reported to `asked` first, as `one_by_one` does.
         """
         at = now or self._clock()
         arrivals = self.decide(at, waiting=waiting, limit=limit, deadline_seconds=deadline_seconds)
-        if not self.open_at(at):
+        if not arrivals or not self._hours.open_at(at):
             return []
         alike: dict[tuple[Reprocess | None, bool], list[Arrival]] = {}
         for one in sorted(arrivals, key=lambda arrival: arrival.partition_key):
             alike.setdefault((one.reprocess, one.withdraw), []).append(one)
         size = self._watch.batch_size
-        return [
-            RunRequestPlan.of(self._parts.workspace, some[start : start + size])
-            for some in alike.values()
-            for start in range(0, len(some), size)
-        ]
+        awaited = self._parts.ledger.stage_awaited(self._parts.workspace, at=at, waiting=waiting)
+        plans: list[RunRequestPlan] = []
+        for some in alike.values():
+            for start in range(0, len(some), size):
+                if awaited >= _AWAITED:
+                    return plans
+                plans.append(RunRequestPlan.of(self._parts.workspace, some[start : start + size]))
+                awaited += len(plans[-1].partition_keys)
+        return plans
+
+    def one_by_one(
+        self, plans: Sequence[RunRequestPlan], ended: Callable[[], bool]
+    ) -> Iterator[RunRequestPlan]:
+        """The plans, for one who carries out each of them before the next; see `asked`.
+
+        Each is noted as asked for when its turn has come. When the hours are over by then, or
+        `ended` says so, the rest is left, and comes again.
+        """
+        for plan in plans:
+            at = self._clock()
+            if ended() or not self._hours.open_at(at):
+                return
+            self.asked(plan, at)
+            yield plan
 
     def asked(self, plan: RunRequestPlan, now: datetime | None = None) -> None:
         """Note that a plan is about to be carried out.
@@ -192,8 +215,19 @@ class Watcher:
         return self._parts.ledger.stage_outstanding(self._parts.workspace)
 
     def forget(self, run_key: str) -> int:
-        """A request never became a run, or its run ended before it began with anything.
+        """A request never became a run, or its run was told not to begin with what is left of it.
 
         What it was for is asked for again at once, under another key; returns how many studies.
         """
         return self._parts.ledger.forget_asked(self._parts.workspace, run_key)
+
+    def broke_off(self, run_key: str) -> int:
+        """The run of a request has failed, or was cancelled, before it began with all of it.
+
+        What is left is asked for again after a quarter of an hour, and after longer when that
+        happens again, up to some hours; until then it counts among what is on its way. Returns how
+        many studies that is.
+        """
+        return self._parts.ledger.forget_asked(
+            self._parts.workspace, run_key, broke_off_at=self._clock()
+        )

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from locutus_dagster.ledger import Phase, State
 from locutus_dagster.ledger.fingerprints import Kind, digest
 from locutus_dagster.ledger.stage_records import Mark, StagedStudy, Verdict
-from locutus_dagster.ledger.work import WorkItem
+from locutus_dagster.ledger.work import DeliveryRecord, WorkItem
 from locutus_dagster.manifests.arriving import ARRIVED, ArrivedRow, add_arrivals, arrived_name
 from locutus_dagster.manifests.comparing import RECALLED
 from locutus_dagster.pipeline.arrivals import (
@@ -53,6 +53,7 @@ _UNNAMED = "no manifest asks for it"
 _RECALLED = "it has been recalled"
 _RECALLED_SUBJECT = "its subject has been recalled"
 _BROKEN = "the subjects file cannot be used"
+_NOT_ASKED = "the source cannot be asked for it"
 
 
 @dataclass
@@ -212,7 +213,7 @@ class _Sitting:
         elif not self._of_our_issuer(study):
             self._say(study, "its accession number is of another issuer")
         elif self._broken:
-            self._later.append(Verdict(study.identity, study.revision, _BROKEN))
+            self._put_off(study, _BROKEN)
         else:
             try:
                 subject = self._subject(study)
@@ -272,8 +273,7 @@ class _Sitting:
         if item.phase == Phase.TRANSFORM or study.attempts >= _ATTEMPTS:
             self._say(study, "processed: failed")
         elif study.not_before is None:
-            why = "it failed, and is tried again"
-            self._later.append(Verdict(study.identity, study.revision, why))
+            self._put_off(study, "it failed, and is tried again")
         else:
             self._ask(study, item.partition_key, "it failed before")
 
@@ -290,8 +290,8 @@ class _Sitting:
             found = self._parts.source.find(item.accession_number)
         except SourceUnavailableError:
             raise
-        except SourceError:
-            self._say(study, "the source cannot be asked for it")
+        except SourceError:  # such as a proxy's answer; the next one may be another
+            self._put_off(study, _NOT_ASKED)
             return
         settled = settle(found, self._ledger.resolution(item.accession_id))
         if isinstance(settled, Ambiguous):
@@ -303,17 +303,19 @@ class _Sitting:
         if not isinstance(settled, FoundStudy) or not standing:
             self._say(study, "it was delivered" if standing else "its delivery was withdrawn")
             return
-        known = {(one.made_from or {}).get(Kind.SOURCE.value) for one in standing} - {None}
+        known = {(one.made_from or {}).get(Kind.SOURCE.value) for one in self._compared(standing)}
+        known.discard(None)
         if (known or {item.source_fingerprint}) == {settled.fingerprint}:
             self._unnotice(item)
             self._say(study, "it was delivered as it is")
             return
-        answered = study.answered and study.asked_revision >= study.revision
+        # Heard of or not: a run may find that nothing has changed, and leave no event.
+        asked = study.asked_at is not None and study.asked_revision >= study.revision
         if not self._watch.redeliver_changed:
             words = "it has changed since it was delivered"
             self._notice(item, words)
             self._say(study, words, refused=True)
-        elif answered and study.attempts >= _ATTEMPTS:
+        elif asked and study.attempts >= _ATTEMPTS:
             words = "it has changed since it was delivered, and could not be delivered again"
             self._notice(item, words)
             self._say(study, words)
@@ -321,6 +323,14 @@ class _Sitting:
             words = "it has changed since it was delivered"
             self._notice(item, words)
             self._ask(study, item.partition_key, words, changed=True)
+
+    def _compared(self, standing: Sequence[DeliveryRecord]) -> list[DeliveryRecord]:
+        """The deliveries that a study is held against, as a run does it (`deciding.py`).
+
+        One to a target that is configured no more says nothing, unless there is no other.
+        """
+        last = {one.target: one for one in standing if one.target in self._parts.targets}
+        return [*last.values()] or [standing[-1]]
 
     def _notice(self, item: WorkItem, words: str) -> None:
         self.decisions.notices.append(Notice(item.partition_key, words))
@@ -337,7 +347,13 @@ class _Sitting:
 
     def _moved_on(self, study: StagedStudy) -> bool:
         """Do what is to be done about the number that a study had before; whether that is done."""
-        done, notices = move_on(study, self._parts, self._watch)
+        try:
+            done, notices = move_on(study, self._parts, self._watch)
+        except SourceUnavailableError:
+            raise
+        except SourceError:
+            self._put_off(study, _NOT_ASKED)
+            return False
         self.decisions.notices += notices
         if done:
             self._ledger.forget_former(self._workspace, study.identity)
@@ -348,20 +364,18 @@ class _Sitting:
     def _say(self, study: StagedStudy, words: str, *, refused: bool = False) -> None:
         self._verdicts.append(Verdict(study.identity, study.revision, words, refused))
 
+    def _put_off(self, study: StagedStudy, words: str) -> None:
+        self._later.append(Verdict(study.identity, study.revision, words))
+
     def _ask(self, study: StagedStudy, partition_key: str, why: str, changed: bool = False) -> None:
-        mark = Mark(study.identity, study.revision)
-        attempt = study.attempts if study.asked_revision == study.revision else 0
-        before = self._arrivals.get(partition_key)
-        if before is not None:  # a further study of the same accession
-            marks = (*before.marks, mark)
-            attempt = max(attempt, before.attempt)
-        else:
-            marks = (mark,)
+        before = self._arrivals.get(partition_key)  # of a further study of the same accession
         self._arrivals[partition_key] = Arrival(
             partition_key,
             why,
-            marks,
-            attempt,
+            (
+                *(before.marks if before else ()),
+                Mark(study.identity, study.revision, study.asked_run),
+            ),
             Reprocess.PRERETIRE_ONLY_CHANGED if changed else None,
             changed and self._watch.withdraw_superseded,
         )

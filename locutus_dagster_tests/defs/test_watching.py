@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import dagster as dg
@@ -10,10 +12,11 @@ import pytest
 
 from locutus_dagster.defs.build import build_defs
 from locutus_dagster.defs.resources import EngineResource
-from locutus_dagster.defs.watching import ARRIVALS_TAG
+from locutus_dagster.defs.run_failures import failure_of
+from locutus_dagster.defs.watching import ARRIVALS_TAG, outside_hours
 from locutus_dagster.ledger.pauses import SYSTEM
 from locutus_dagster.pipeline.parts import Parts
-from locutus_dagster.settings import Settings
+from locutus_dagster.settings import Settings, load_settings
 from locutus_dagster_tests.pipeline.watching_pacs import Watched
 
 ACCESSION = "ACC-WATCHED-1"
@@ -106,7 +109,7 @@ def _nothing() -> None:
 
 
 @pytest.mark.parametrize("ended", [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE])
-def test_what_a_run_left_when_it_broke_off_is_asked_for_again(
+def test_what_a_run_left_when_it_broke_off_is_asked_for_again_after_a_while(
     world: Watched, instance: dg.DagsterInstance, ended: dg.DagsterRunStatus
 ) -> None:
     arrive(world, ACCESSION, "ACC-WATCHED-2")
@@ -120,6 +123,63 @@ def test_what_a_run_left_when_it_broke_off_is_asked_for_again(
     instance.report_run_failed(run) if ended is dg.DagsterRunStatus.FAILURE else (
         instance.report_run_canceled(run)
     )
-    (again,) = tick(world, instance)
-    assert keys([again]) == [[second]]
+    assert tick(world, instance) == []
+    assert world.watcher.outstanding() == {}
+    soon = datetime.now(timezone.utc) + timedelta(minutes=14)
+    assert world.watcher.requests(soon) == []
+    (again,) = world.watcher.requests(soon + timedelta(minutes=2))
+    assert again.partition_keys == (second,)
     assert again.run_key != request.run_key
+
+
+def test_a_run_that_comes_out_of_the_queue_when_the_hours_are_over_leaves_all_to_the_next_hours(
+    world: Watched, instance: dg.DagsterInstance
+) -> None:
+    arrive(world, ACCESSION)
+    (request,) = tick(world, instance)
+    now = datetime.now(timezone.utc)
+    begin, end = (f"{now + timedelta(hours=hours):%H}:00" for hours in (2, 3))
+    own = {
+        "source": {"kind": "orthanc", "url": "http://127.0.0.1:1"},
+        "target": {"path": str(world.root / "share")},
+        "watch": {"mode": "both", "hours": f"{begin}-{end}"},
+    }
+    told = {"workspaces": {"default": own}}
+    (world.settings.home / "locutus.yaml").write_text(json.dumps(told))
+    job = build_defs(load_settings()).resolve_job_def("process_manifest")
+    ran = job.execute_in_process(
+        run_config=request.run_config,
+        instance=instance,
+        tags=request.tags,
+        raise_on_error=False,
+    )
+    assert not ran.success
+    assert begin in failure_of(instance, ran.run_id).paused
+    assert begin in failure_of(instance, ran.run_id).description
+    assert [item.state.value for item in world.items().values()] == ["loaded"]
+    (again,) = tick(world, instance)  # here the hours are as they were
+    assert keys([again]) == keys([request])
+    assert again.run_key != request.run_key
+    # Who starts it by hand once more means it so.
+    by_hand = {"parent_run_id": ran.run_id, "root_run_id": ran.run_id}
+    run = dg.DagsterRun(job_name="process_manifest", tags=dict(request.tags))
+    again_by_hand = dg.DagsterRun(job_name="process_manifest", tags=dict(request.tags), **by_hand)
+    settings = load_settings()
+    assert outside_hours(run, settings, "default")
+    assert outside_hours(again_by_hand, settings, "default") == ""
+    assert outside_hours(dg.DagsterRun(job_name="process_manifest"), settings, "default") == ""
+
+
+def test_a_run_for_a_changed_study_asks_the_source_whatever_the_settings_say(
+    world: Watched, instance: dg.DagsterInstance
+) -> None:
+    world.start(redeliver_changed=True)
+    arrive(world, ACCESSION)
+    (first,) = tick(world, instance)
+    world.process(keys([first])[0][0])
+    assert tick(world, instance) == []
+    arrive(world, ACCESSION)
+    (again,) = tick(world, instance)
+    config = again.run_config["ops"]["accession_chain"]["config"]
+    assert config["check_source"] is True
+    assert "check_source" not in first.run_config["ops"]["accession_chain"]["config"]

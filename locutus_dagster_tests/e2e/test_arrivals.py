@@ -30,6 +30,7 @@ from locutus_dagster_tests.pipeline.small_world import tiny_instance
 ACCESSION = "ACC-4711-WATCHED"
 SLICES, BETWEEN = 9, 2.3  # a study that takes some 20 seconds to arrive
 STABLE_AGE = 4
+FOREGROUND_BATCH = 12
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +106,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 ("asked", {"mode": "manifest"}),
                 (
                     "arriving",
-                    {"mode": "changes", "rule": {"modalities": "CT"}, "redeliver_changed": True},
+                    {
+                        "mode": "changes",
+                        "rule": {"modalities": "CT"},
+                        "redeliver_changed": True,
+                        "batch_size": FOREGROUND_BATCH,
+                    },
                 ),
             )
         }
@@ -200,7 +206,7 @@ def _asked(site: Site) -> WorkItem:
 def test_in_the_foreground_sigterm_ends_it_in_the_middle_of_a_run_and_the_next_goes_on(
     site: Site,
 ) -> None:
-    numbers = [f"FOREGROUND-{number:03d}" for number in range(12)]
+    numbers = [f"FOREGROUND-{number:03d}" for number in range(FOREGROUND_BATCH + 4)]
     for number in numbers:
         site.orthanc.upload(tiny_instance(number, "one", 1))
     env = environment(LOCUTUS_HOME=str(site.home), DAGSTER_HOME=str(site.home / "dagster2"))
@@ -215,13 +221,15 @@ def test_in_the_foreground_sigterm_ends_it_in_the_middle_of_a_run_and_the_next_g
     assert process.returncode == 0, said.decode()
     assert b"Ended" in said
     assert b"FOREGROUND" not in said
+    _, _, after = said.partition(b"look at them with: locutus status")
+    assert b" accessions: " not in after, "another run was begun after the signal"
     begun = _delivered(site, numbers)
-    assert begun < len(numbers), "the signal came too late to show anything"
+    assert begun < FOREGROUND_BATCH, "the signal came too late to show anything"
 
     ledger = site.ledger()
-    left = ledger.stage_outstanding("arriving")
+    left = ledger.stage_count("arriving")
     ledger.close()
-    assert left, "what was asked for is still known"
+    assert left.due >= len(numbers) - begun, "what is left is still known"
     deadline = time.monotonic() + 120
     while _delivered(site, numbers) < len(numbers) and time.monotonic() < deadline:
         done = subprocess.run([*watch, "--looks", "1"], env=env, capture_output=True, timeout=120)

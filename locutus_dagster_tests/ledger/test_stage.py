@@ -151,6 +151,38 @@ def test_what_was_asked_for_is_due_again_when_it_was_answered_or_is_lost(ledger:
     assert due(ledger) == ["s1"]
 
 
+def test_what_a_run_left_is_put_off_the_longer_the_oftener_and_awaited_until_then(
+    ledger: Ledger,
+) -> None:
+    (item,) = add_items(ledger, "A1")
+    look(ledger, seen("s1", "A1"), seen("s2", "B1"), seen("s3", "C1"))
+    ledger.mark_asked("ws", [mark_of(ledger, "s1"), mark_of(ledger, "s2")], "first", AT)
+    assert ledger.stage_awaited("ws", at=AT) == 2
+    ledger.record_state(item.accession_id, State.PENDING)  # the run came to one of them
+    assert ledger.stage_awaited("ws", at=AT) == 1
+    assert ledger.forget_asked("ws", "first", broke_off_at=AT) == 1
+    assert ledger.forget_asked("ws", "first") == 0
+    assert due(ledger) == ["s1", "s3"]
+    at, waits = AT, []
+    for number in range(7):
+        wait = next(n for n in range(1, 30) if "s2" in due(ledger, at + n * 15 * MINUTE))
+        assert ledger.stage_awaited("ws", at=at + (wait - 1) * 15 * MINUTE) == 1
+        waits.append(wait)
+        at += wait * 15 * MINUTE
+        assert ledger.stage_awaited("ws", at=at) == 0
+        # That it was paused in between counts for nothing.
+        ledger.mark_asked("ws", [mark_of(ledger, "s2")], f"paused{number}", at)
+        assert ledger.forget_asked("ws", f"paused{number}") == 1
+        assert "s2" in due(ledger, at)
+        ledger.mark_asked("ws", [mark_of(ledger, "s2")], f"run{number}", at)
+        assert ledger.forget_asked("ws", f"run{number}", broke_off_at=at) == 1
+    assert waits == [1, 2, 4, 8, 16, 16, 16]
+    # What is lost is on its way no more, unless it is known to wait.
+    ledger.mark_asked("ws", [mark_of(ledger, "s3")], "queued", AT)
+    assert ledger.stage_awaited("ws", at=AT + LOST_AFTER) == 1
+    assert ledger.stage_awaited("ws", at=AT + LOST_AFTER, waiting=["queued"]) == 2
+
+
 def test_an_accession_that_somebody_asks_for_makes_its_study_due(ledger: Ledger) -> None:
     look(ledger, *(seen(f"s{number}", f"A{number}") for number in range(4)))
     for one in ledger.staged("ws"):
@@ -247,10 +279,11 @@ def test_what_no_manifest_names_and_what_the_source_lacks_are_told(ledger: Ledge
 
 def test_what_was_delivered_under_a_former_number_stands_no_more(ledger: Ledger) -> None:
     (item,) = add_items(ledger, "A1")
-    assert ledger.made_of("ws", "A1", "handle") is None
+    assert ledger.made_of("ws", "handle", besides="A2") == []
     walk(ledger, item)
-    assert ledger.made_of("ws", "A1", "handle") == item.accession_id
-    assert ledger.made_of("ws", "A1", "another") is None
+    assert ledger.made_of("ws", "handle", besides="A2") == [item.accession_id]
+    assert ledger.made_of("ws", "handle", besides="A1") == []
+    assert ledger.made_of("ws", "another", besides="A2") == []
     with pytest.raises(ClaimLostError):
         ledger.supersede_moved(item.accession_id, withdraw="", by=Attempt(owner="nobody"))
     ledger.supersede_moved(item.accession_id, withdraw="moved", by=Attempt())

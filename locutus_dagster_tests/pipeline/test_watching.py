@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from locutus_dagster.ledger import State
+from locutus_dagster.ledger.work import Attempt
 from locutus_dagster.pipeline.arrivals import RunRequestPlan, WatchingError
 from locutus_dagster.pipeline.parts import build_parts
 from locutus_dagster.pipeline.watching import LOST_AFTER, Watcher
 from locutus_dagster.run_modes import Reprocess
 from locutus_dagster.settings import Settings
 from locutus_dagster.sources.base import SourceUnavailableError
+from locutus_dagster_tests.ledger.rows import delivery
 from locutus_dagster_tests.pipeline.watching_pacs import Watched, keys_of
 
 Make = Callable[..., Watched]
@@ -248,6 +251,45 @@ def test_what_the_engine_refuses_is_not_tried_again(watched: Make) -> None:
     assert w.round() == []
 
 
+def test_no_key_is_used_for_a_second_request(watched: Make) -> None:
+    w = watched(mode="manifest")
+    w.load("A1")
+    w.pacs.arrive("one", "A1")
+    w.pacs.rest()
+    w.pacs.arrive("two", "A1")  # grows still
+    used: list[str] = []
+
+    def go() -> None:
+        for plan in w.round():
+            used.append(plan.run_key)
+            w.carry_out(plan)
+
+    go()
+    w.pacs.rest()
+    go()
+    go()
+    w.later(hours=7)
+    w.pacs.delete("two")
+    go()
+    assert list(w.delivered()) == ["A1"]
+    assert len(used) == len(set(used)) == 3
+
+
+def test_what_a_failed_run_left_is_asked_for_after_a_while_and_others_at_once(
+    watched: Make,
+) -> None:
+    w = watched()
+    w.pacs.arrive("one", "A1")
+    w.pacs.rest()
+    (first,) = w.round()
+    assert w.watcher.broke_off(first.run_key) == 1
+    w.pacs.arrive("two", "A2")
+    w.pacs.rest()
+    assert w.live(times=2) == ["A2"]
+    w.later(minutes=15)
+    assert w.live() == ["A1"]
+
+
 # -- throttling ------------------------------------------------------------------------------------
 
 
@@ -294,6 +336,71 @@ def test_a_full_pacs_is_judged_as_far_as_the_time_and_the_limit_allow(watched: M
     assert w.ledger.stage_count("default").refused == 450
     assert len(keys_of(w.round())) == 150
     assert w.round() == []
+
+
+def test_while_many_accessions_are_on_their_way_no_further_run_is_asked_for(
+    watched: Make,
+) -> None:
+    w = watched(batch_size=60)
+    for number in range(300):
+        w.pacs.arrive(f"s{number}", f"A{number}")
+    w.pacs.rest()
+    plans = w.round()
+    assert len(keys_of(plans)) == 200
+    assert w.round() == []
+    for plan in plans[:2]:
+        w.carry_out(plan)
+    plans += w.round()
+    assert len(keys_of(plans)) == 300
+    # Runs that break off one after the other are no way round that.
+    for plan in plans[2:]:
+        w.watcher.broke_off(plan.run_key)
+    for number in range(80):
+        w.pacs.arrive(f"t{number}", f"B{number}")
+    w.pacs.rest()
+    assert len(keys_of(w.round())) == 60
+    assert w.round() == []
+
+
+def test_plans_that_are_carried_out_one_by_one_wait_when_it_is_ended_or_the_hours_are_over(
+    watched: Make,
+) -> None:
+    w = watched(hours="12:00-12:30", batch_size=1)
+    for number in range(4):
+        w.pacs.arrive(f"s{number}", f"A{number}")
+    w.pacs.rest()
+    w.watcher.poll()
+    plans = w.watcher.requests()
+    told: list[str] = []
+    for plan in w.watcher.one_by_one(plans, lambda: bool(told)):
+        told.append(plan.run_key)
+        w.carry_out(plan)
+    assert told == [plans[0].run_key]
+    for plan in w.watcher.one_by_one(plans[1:], lambda: False):
+        told.append(plan.run_key)
+        w.later(minutes=16)
+        assert w.watcher.outstanding() == {plan.run_key: w.at - timedelta(minutes=16)}
+        w.carry_out(plan)
+    assert told == [plan.run_key for plan in plans[:3]]
+    w.later(hours=23, minutes=30)
+    assert w.live(times=2) == ["A3"]
+
+
+def test_as_long_as_runs_are_dry_nothing_is_asked_for_or_changed(watched: Make) -> None:
+    w = watched(redeliver_changed=True)
+    deliver(w)
+    w.pacs.correct("one", "A2")
+    w.pacs.rest()
+    told = w.settings.run.model_copy(update={"dry_run": True})
+    w.settings = w.settings.model_copy(update={"run": told})
+    w.start()
+    assert w.asked_for() == []
+    assert "dry runs" in w.watcher.problems[0]
+    assert list(w.delivered()) == list(w.items()) == ["A1"]
+    told = told.model_copy(update={"dry_run": False})
+    w.settings = w.settings.model_copy(update={"run": told})
+    w.start()
+    assert w.live() == ["A2"]
 
 
 def test_an_unknown_time_zone_and_a_source_without_log_are_said(
@@ -392,6 +499,93 @@ def test_late_images_before_a_restart_are_found_although_the_log_names_no_study(
     assert w.live() == ["A1"]
 
 
+def test_a_change_in_which_runs_see_none_is_not_asked_for_for_ever(watched: Make) -> None:
+    w = watched(redeliver_changed=True)
+    deliver(w)
+    w.pacs.arrive("one", "A1")
+    w.pacs.rest()
+    asked: list[str] = []
+    for _ in range(8):
+        asked += w.asked_for()  # the runs leave no event
+        w.later(minutes=20)
+    assert asked == ["A1"] * 3
+    assert w.verdict("one").endswith("could not be delivered again")
+    w.pacs.arrive("one", "A1")  # what comes now is another matter
+    w.pacs.rest()
+    assert w.live() == ["A1"]
+
+
+def test_a_delivery_to_a_target_that_is_configured_no_more_says_nothing_of_changes(
+    watched: Make,
+) -> None:
+    w = watched(redeliver_changed=True)
+    deliver(w)
+    item, (found,) = w.items()["A1"], w.pacs.find("A1")
+    made = delivery(uri="file:///elsewhere/x.zip", made_from={"source": found.fingerprint})
+    by = Attempt(row_id=item.row_id)
+    w.ledger.record_delivery(
+        item.accession_id, replace(made, target="elsewhere"), withdraw="", by=by
+    )
+    w.pacs.arrive("one", "A1")
+    w.pacs.rest()
+    assert w.live() == ["A1"]
+    w.later(minutes=20)
+    assert w.asked_for() == []
+    assert w.verdict("one") == "it was delivered as it is"
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_an_answer_that_is_none_puts_off_what_has_changed(watched: Make, corrected: bool) -> None:
+    w = watched(redeliver_changed=True)
+    deliver(w)
+    w.pacs.correct("one", "A2") if corrected else w.pacs.arrive("one", "A1")
+    w.pacs.rest()
+    w.pacs.refuses = "A1"  # as a proxy does that has a bad day
+    assert w.live(times=2) == []
+    assert w.verdict("one") == "the source cannot be asked for it"
+    w.pacs.refuses = ""
+    assert w.live() == []
+    w.later(minutes=15)
+    assert w.live() == ["A2" if corrected else "A1"]
+    assert list(w.delivered().values()) == [w.pacs.studies["one"].fingerprint]
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_number_that_was_corrected_several_times_before_anybody_decided_moves_the_delivery(
+    watched: Make, times: int
+) -> None:
+    w = watched(redeliver_changed=True)
+    deliver(w)
+    for number in range(2, 2 + times):
+        w.pacs.correct("one", f"A{number}")
+        w.watcher.poll()  # the study grows, or the system is paused
+    w.pacs.rest()
+    assert w.live(times=2) == [f"A{1 + times}"]
+    assert list(w.delivered()) == [f"A{1 + times}"]
+    assert w.items()["A1"].state is State.PENDING
+
+
+def test_every_number_that_a_study_was_delivered_under_is_moved_and_the_one_it_has_is_not(
+    watched: Make,
+) -> None:
+    w = watched(redeliver_changed=True)
+    (key,) = w.load("A2")
+    deliver(w)
+    w.pacs.correct("one", "A2")
+    w.pacs.rest()
+    w.watcher.poll()
+    w.process(key)  # by a person, while the watcher is paused
+    w.pacs.correct("one", "A3")
+    w.watcher.poll()
+    w.pacs.correct("one", "A1")
+    w.pacs.rest()
+    assert w.live(times=2) == ["A1"]
+    assert {number: item.state.value for number, item in w.items().items()} == {
+        "A1": "delivered",
+        "A2": "pending",
+    }
+
+
 @pytest.mark.parametrize("redeliver", [False, True])
 @pytest.mark.parametrize("withdraw", [False, True])
 def test_a_corrected_accession_number_moves_the_delivery(
@@ -441,6 +635,23 @@ def test_of_two_studies_one_that_remains_is_processed_when_the_other_has_been_me
     assert w.live(times=2) == ["A1"]
     assert w.item(key).state is State.DELIVERED
     assert w.ledger.stage_count("default").gone == 1
+
+
+def test_a_study_that_goes_before_the_run_s_answer_is_looked_at_wakes_the_other(
+    watched: Make,
+) -> None:
+    w = watched(mode="manifest")
+    w.load("A1")
+    w.pacs.arrive("one", "A1")
+    w.pacs.arrive("two", "A1")
+    w.pacs.rest()
+    assert w.live() == ["A1"]  # there are two of them
+    w.later(hours=7)
+    w.pacs.delete("two")
+    assert w.watcher.poll().gone == 1
+    assert w.live() == ["A1"]
+    assert list(w.delivered()) == ["A1"]
+    assert w.live(times=2) == []
 
 
 def test_a_second_study_for_a_delivered_accession_is_for_a_person_to_decide(

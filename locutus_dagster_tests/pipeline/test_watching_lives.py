@@ -104,6 +104,13 @@ class Lives(RuleBasedStateMachine):
         if self.queue:
             self.queue.pop(0)
 
+    @rule(told_to=st.booleans())
+    def break_off_next(self, told_to: bool) -> None:
+        """It ends before it begins with anything: it is told to, or something is wrong."""
+        if self.queue:
+            key = self.queue.pop(0).run_key
+            self.w.watcher.forget(key) if told_to else self.w.watcher.broke_off(key)
+
     @rule()
     def fail_next(self) -> None:
         for key in self.queue.pop(0).partition_keys if self.queue else ():
@@ -126,6 +133,7 @@ class Lives(RuleBasedStateMachine):
         for plan in self.queue:
             w.carry_out(plan)
         self.arrive_and_rest("s0")  # one last image, after whatever went before
+        w.later(hours=4)
         for _ in range(10):
             w.later(minutes=16)
             w.live()

@@ -29,7 +29,7 @@ from locutus_dagster.pipeline.resolving import Ambiguous, settle
 from locutus_dagster.pipeline.watching import Watcher
 from locutus_dagster.run_modes import Reprocess
 from locutus_dagster.settings import Settings
-from locutus_dagster.sources.base import FoundStudy, SourceUnavailableError
+from locutus_dagster.sources.base import FoundStudy, SourceError, SourceUnavailableError
 from locutus_dagster.sources.orthanc_changes import Change, ChangesPage, CounterWentBackError
 from locutus_dagster.sources.orthanc_studies import StudyFacts
 from locutus_dagster_tests.ledger.rows import CT, artifact, delivery, report
@@ -68,6 +68,7 @@ class FakePacs:
         self.seq = 0
         self.at = BEGIN
         self.down = False
+        self.refuses = ""  # to answer for this number
         self.asked: list[str] = []  # questions, by their names
         self._of: dict[str, str] = {}  # instance → study
 
@@ -158,11 +159,16 @@ class FakePacs:
 
     def find(self, accession_number: str) -> list[FoundStudy]:
         self._ask("find")
+        if accession_number == self.refuses:
+            raise SourceError("The PACS answers with 413.", "Look at its proxy.")
         return [
             FoundStudy(one.study_id, len(one.instances), 1, one.fingerprint, one.updated_at)
             for one in self.studies.values()
             if one.accession == accession_number
         ]
+
+    def check(self) -> None:
+        self._ask("check")
 
     def close(self) -> None:
         pass
