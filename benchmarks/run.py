@@ -182,7 +182,7 @@ def whole_accession(folder: Path, accession: str, work: Path) -> Callable[[], No
         manifest = home / "one.csv"
         manifest.write_text(f"{HEADER}\nC000001,Radiology,12,head,{accession},,\n")
         settings = settings_for(folder, home, share, workers=0)
-        ledger = Ledger.open(settings.ledger_address)
+        ledger = Ledger.open(settings.find_ledger)
         report = load_manifest(ledger, manifest, workspace="default")
         for _ in Batch(settings, "default").run(report.partition_keys):
             pass
@@ -282,7 +282,7 @@ def orchestration(work: Path) -> dict[str, object]:
         share = home / "share"
         share.mkdir(parents=True)
         settings = settings_for(folder, home, share, workers=1)
-        ledger = Ledger.open(settings.ledger_address)
+        ledger = Ledger.open(settings.find_ledger)
         keys = list(load_manifest(ledger, manifest, workspace="default").partition_keys)
         ledger.close()
         return settings, keys, home

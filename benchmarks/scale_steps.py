@@ -47,7 +47,7 @@ def _ledger() -> Ledger:
     from locutus_dagster.ledger import Ledger
     from locutus_dagster.settings import load_settings
 
-    return Ledger.open(load_settings().ledger_address)
+    return Ledger.open(load_settings().find_ledger)
 
 
 def _timed(what: Callable[[], Any]) -> tuple[float, Any]:

@@ -94,7 +94,7 @@ def report(name: str, listed: str) -> dict[str, Any]:
     from locutus_dagster.summarizer.follow_up import write_follow_up
     from locutus_dagster.summarizer.gathering import summarize
 
-    ledger = Ledger.open_existing(load_settings().ledger_address)
+    ledger = Ledger.open_existing(load_settings().find_ledger)
     failed = Selection(states=frozenset({State.FAILED}))
     file = Path(listed)
     asked: dict[str, Callable[[], int]] = {

@@ -44,7 +44,7 @@ def show_demo(folder: Path, out: Console, err: Console) -> int:
     for name in ("DAGSTER_HOME", "LOCUTUS_CONFIG"):
         os.environ.pop(name, None)
     settings = load_settings()
-    ledger = Ledger.open(settings.ledger_address)
+    ledger = Ledger.open(settings.find_ledger)
     report = load_manifest(ledger, pacs.manifest, workspace="default", name=_MANIFEST)
     ledger.close()
     with open_instance(settings) as instance:

@@ -49,7 +49,7 @@ def follow_up_command(
 
         settings = load_settings()
         chosen = selected(manifest, status)
-        ledger = Ledger.open_existing(settings.ledger_address)
+        ledger = Ledger.open_existing(settings.find_ledger)
         try:
             workspace_known(workspace, settings.workspaces, ledger.workspaces())
             check_names(ledger, workspace, chosen)

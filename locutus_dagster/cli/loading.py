@@ -16,6 +16,7 @@ from locutus_dagster.cli.console import FAILED, err, errors_for_people, escape, 
 
 if TYPE_CHECKING:
     from locutus_dagster.ledger import Ledger
+    from locutus_dagster.ledger.connection import LedgerAddress
     from locutus_dagster.manifests import Duplicate, LoadReport
     from locutus_dagster.manifests.report import DuplicateKind
 
@@ -60,7 +61,7 @@ def load_manifest_command(
         settings.workspace(workspace)
         if allow_duplicates is None:
             allow_duplicates = settings.run.allow_processing_of_duplicates
-        ledger = _ledger(settings.ledger_address, dry_run)
+        ledger = _ledger(settings.find_ledger, dry_run)
         try:
             report = load_manifest(
                 ledger,
@@ -84,7 +85,7 @@ def load_manifest_command(
             raise typer.Exit(FAILED)
 
 
-def _ledger(address: str, dry_run: bool) -> Ledger | None:
+def _ledger(address: LedgerAddress, dry_run: bool) -> Ledger | None:
     """The ledger; for a dry run to look only, and None where there is none yet."""
     from sqlalchemy.engine import make_url
 
@@ -95,7 +96,7 @@ def _ledger(address: str, dry_run: bool) -> Ledger | None:
     try:
         return Ledger.open_existing(address)
     except LedgerError:
-        url = make_url(address)
+        url = make_url(address())
         if url.get_backend_name() != "sqlite" or Path(url.database or "").exists():
             raise
     _tell("yellow", "There is no ledger yet", "the file is judged by itself")

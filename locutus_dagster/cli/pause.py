@@ -114,7 +114,7 @@ def resume_command(
 def _open(settings: Settings) -> Ledger:
     from locutus_dagster.ledger import Ledger
 
-    return Ledger.open(settings.ledger_address)
+    return Ledger.open(settings.find_ledger)
 
 
 def _scope(node: str | None, module: str | None) -> str:

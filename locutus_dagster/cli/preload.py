@@ -146,8 +146,8 @@ def _open(settings: Settings, apply: bool) -> Ledger:
     from locutus_dagster.ledger import Ledger
 
     if apply:
-        return Ledger.open(settings.ledger_address)
-    return Ledger.open_existing(settings.ledger_address)
+        return Ledger.open(settings.find_ledger)
+    return Ledger.open_existing(settings.find_ledger)
 
 
 def _show(plan: Preload, workspace: str) -> None:

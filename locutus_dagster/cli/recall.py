@@ -291,7 +291,7 @@ def _list(workspace: str) -> None:
 
     settings = load_settings()
     settings.workspace(workspace)
-    ledger = Ledger.open_existing(settings.ledger_address)
+    ledger = Ledger.open_existing(settings.find_ledger)
     try:
         records = ledger.recalls(workspace)
         if not records:

@@ -55,7 +55,7 @@ def _record(workspace: str, partition_key: str) -> ReportRecord:
 
     settings = load_settings()
     settings.workspace(workspace)
-    ledger = Ledger.open(settings.ledger_address)
+    ledger = Ledger.open(settings.find_ledger)
     try:
         item = ledger.work_items(workspace, [partition_key])[0]
         record = ledger.deid_report(item.accession_id)

@@ -151,7 +151,7 @@ def _check(settings: Settings, workspace: str, chosen: Selection, label: str | N
     from locutus_dagster.pipeline.choosing import check_names, unknown_accessions
     from locutus_dagster.pipeline.labels import checked_label
 
-    ledger = Ledger.open_existing(settings.ledger_address)
+    ledger = Ledger.open_existing(settings.find_ledger)
     try:
         if label is not None:
             numbers, _ = ledger.identifiers_of_workspace(workspace)

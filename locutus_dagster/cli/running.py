@@ -72,7 +72,7 @@ def run_and_show(
     from locutus_dagster.pipeline.workspace_policy import workspace_policy
 
     policy = workspace_policy(settings, workspace)
-    ledger = Ledger.open(settings.ledger_address)
+    ledger = Ledger.open(settings.find_ledger)
     items = ledger.select(workspace, request.selection)
     if not items:
         return _nothing_to_run(ledger, workspace, request, out, err)

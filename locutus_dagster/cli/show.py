@@ -66,7 +66,7 @@ def _look_up(what: str, workspace: str | None, brief: bool, accessions: bool) ->
 
     if not what:
         raise LocutusError("Nothing was named.", _UNKNOWN)
-    ledger = Ledger.open_existing(load_settings().ledger_address)
+    ledger = Ledger.open_existing(load_settings().find_ledger)
     try:
         within = _workspaces(ledger.workspaces(), workspace)
         names = [what]

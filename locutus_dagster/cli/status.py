@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Group, RenderableType
 
     from locutus_dagster.ledger import Ledger
+    from locutus_dagster.ledger.connection import LedgerAddress
     from locutus_dagster.ledger.selection import Selection
 
 __all__ = ["status_command"]
@@ -92,7 +93,7 @@ def status_command(
                 "--watch shows the tables, and neither a list nor JSON.", "Leave one of them out."
             )
         settings = load_settings()
-        address = settings.ledger_address
+        address = settings.find_ledger
         chosen = selected(manifest, status, subject, changed_since=since, labels=label)
         with _opened(address) as ledger:
             workspace_known(workspace, settings.workspaces, ledger.workspaces())
@@ -114,7 +115,7 @@ def status_command(
 
 
 @contextmanager
-def _opened(address: str) -> Iterator[Ledger]:
+def _opened(address: LedgerAddress) -> Iterator[Ledger]:
     from locutus_dagster.ledger import Ledger
 
     ledger = Ledger.open_existing(address)
@@ -193,7 +194,7 @@ def _print(facts: dict[str, Any]) -> None:
 
 
 def _watch(
-    address: str, workspace: str, chosen: Selection, every: float, facts: dict[str, Any]
+    address: LedgerAddress, workspace: str, chosen: Selection, every: float, facts: dict[str, Any]
 ) -> None:
     """Show the numbers anew every few seconds, until Ctrl-C; what was shown last stays."""
     from rich.console import Group

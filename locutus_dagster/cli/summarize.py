@@ -169,7 +169,7 @@ def _checked(forms: list[str]) -> list[str]:
 def _opened(settings: Settings) -> Iterator[Ledger]:
     from locutus_dagster.ledger import Ledger
 
-    ledger = Ledger.open_existing(settings.ledger_address)
+    ledger = Ledger.open_existing(settings.find_ledger)
     try:
         yield ledger
     finally:

@@ -45,7 +45,7 @@ def sweep_command(
         settings = load_settings()
         if workspace is not None and not _has_folder(settings, workspace):
             settings.workspace(workspace)  # says which there are
-        ledger = Ledger.open(settings.ledger_address)
+        ledger = Ledger.open(settings.find_ledger)
         try:
             report = sweep(
                 settings,

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import create_engine, event, inspect, text
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection, Dialect, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -25,25 +25,36 @@ from locutus_dagster.sqlite_looking import LookingConnection, connect_to_look
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["LedgerConnection", "LedgerError"]
+__all__ = ["LedgerAddress", "LedgerConnection", "LedgerError"]
 
 _SQLITE_PATIENCE = 60.0  # seconds that a writer waits for another
+_LOGIN = ("user", "password")  # as psycopg calls them
 
 
 class LedgerError(LocutusError):
     """The ledger cannot be opened or does not hold what was asked for."""
 
 
+class LedgerAddress(Protocol):
+    """Says where the ledger is whenever it is asked, with the login that holds at that moment."""
+
+    def __call__(self, *, fresh: bool = False) -> str:
+        """The SQLAlchemy URL; with `fresh`, the login at hand has just been refused."""
+
+
 class LedgerConnection:
     """The status database at `url` (SQLAlchemy), opened lazily, safe to share between threads.
 
     Args:
-        url: SQLite for one machine, PostgreSQL (`postgresql+psycopg2://`) for several.
+        url: SQLite for one machine, PostgreSQL (`postgresql+psycopg2://`) for several; or what says
+            it. Then each new connection is made with the login of its moment, so that one may be
+            rotated during a run; host and database stay those of the beginning.
         look_only: refuse every change, and leave no trace in the database's folder either.
     """
 
-    def __init__(self, url: str, *, look_only: bool = False) -> None:
-        self._url = make_url(url)
+    def __init__(self, url: str | LedgerAddress, *, look_only: bool = False) -> None:
+        self._address = None if isinstance(url, str) else url
+        self._url = make_url(url if isinstance(url, str) else url())
         self._look_only = look_only
         options: dict[str, Any] = {"hide_parameters": True}  # errors must not quote values
         sqlite = self._url.get_backend_name() == "sqlite"
@@ -62,14 +73,19 @@ class LedgerConnection:
             else:
                 event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
+        elif self._address is not None:
+            event.listen(self._engine, "do_connect", self._connect_with_login)
         self._reader = self._engine.execution_options(locutus_reads_only=True)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url.render_as_string(hide_password=True)!r})"
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str | LedgerAddress) -> Self:
         """Open the ledger, creating it or bringing its schema up to date first.
+
+        Args:
+            url: see the class.
 
         Raises:
             LedgerError: the database cannot be reached or written, or is of a later version.
@@ -83,8 +99,11 @@ class LedgerConnection:
         return ledger
 
     @classmethod
-    def open_existing(cls, url: str) -> Self:
+    def open_existing(cls, url: str | LedgerAddress) -> Self:
         """Open a ledger to look only: it is neither created nor brought up to date nor changed.
+
+        Args:
+            url: see the class.
 
         Raises:
             LedgerError: there is none, its schema is another version's, or the database cannot be
@@ -118,16 +137,11 @@ class LedgerConnection:
         raise ledger._of_a_later_version()
 
     @classmethod
-    def _at(cls, url: str, *, look_only: bool = False) -> Self:
+    def _at(cls, url: str | LedgerAddress, *, look_only: bool = False) -> Self:
         try:
             return cls(url, look_only=look_only)
         except (SQLAlchemyError, ImportError, ValueError) as error:
-            raise LedgerError(
-                f"The ledger's address names no database that can be opened "
-                f"({type(error).__name__}).",
-                "Write sqlite:///… or postgresql://… into LOCUTUS_LEDGER_URL, and install the "
-                "extra 'postgres' for the latter.",
-            ) from None
+            raise _no_address(error) from None
 
     def _unopened(self, error: Exception, also: str) -> LedgerError:
         kind = type(getattr(error, "orig", None) or error).__name__
@@ -148,6 +162,37 @@ class LedgerConnection:
         connection = connect_to_look(Path(self._url.database or ""), any_thread=True)
         connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
         return connection
+
+    def _connect_with_login(
+        self, dialect: Dialect, _record: Any, arguments: Any, parameters: dict[str, Any]
+    ) -> Any:
+        """A new connection; a login that is refused is asked for afresh, once.
+
+        Drivers do not say why a server refuses somebody. So it is whatever keeps them from
+        connecting that makes the login be asked for, and only another one that is tried.
+        """
+        others = {name: value for name, value in parameters.items() if name not in _LOGIN}
+        tried = self._login(dialect, fresh=False)
+        try:
+            return dialect.connect(*arguments, **others, **tried)
+        except dialect.loaded_dbapi.OperationalError:
+            try:
+                login = self._login(dialect, fresh=True)
+            except LedgerError:
+                login = tried  # what the server said is the nearer cause
+            if login == tried:
+                raise
+        return dialect.connect(*arguments, **others, **login)
+
+    def _login(self, dialect: Dialect, *, fresh: bool) -> dict[str, Any]:
+        assert self._address is not None
+        try:
+            _, parameters = dialect.create_connect_args(make_url(self._address(fresh=fresh)))
+        except LocutusError as error:
+            raise LedgerError(error.message, error.hint) from None
+        except (SQLAlchemyError, ValueError) as error:
+            raise _no_address(error) from None
+        return {name: parameters[name] for name in _LOGIN if name in parameters}
 
     def _create_file(self) -> None:
         if self._url.get_backend_name() != "sqlite" or not self._url.database:
@@ -207,6 +252,14 @@ class LedgerConnection:
                 f"The ledger refused a question or a change ({type(error.orig).__name__}).",
                 "If its tables are as Locutus made them, please report this as a bug.",
             ) from None
+
+
+def _no_address(error: Exception) -> LedgerError:
+    return LedgerError(
+        f"The ledger's address names no database that can be opened ({type(error).__name__}).",
+        "Write sqlite:///… or postgresql://… into LOCUTUS_LEDGER_URL, and install the extra "
+        "'postgres' for the latter.",
+    )
 
 
 def _require_current(connection: LookingConnection, _record: Any, _proxy: Any) -> None:

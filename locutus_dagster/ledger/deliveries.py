@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, or_, select, true, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.connection import LedgerConnection, LedgerError
 from locutus_dagster.ledger.schema import Accession, Announcement, Delivery, now
-from locutus_dagster.ledger.work import Attempt, DeliveryRecord
+from locutus_dagster.ledger.work import Announced, Attempt, DeliveryRecord, Place
 
-__all__ = ["Deliveries", "add_delivery", "forget", "is_taken"]
+__all__ = ["Deliveries", "add_delivery", "is_taken"]
 
 
 class Deliveries(LedgerConnection):
@@ -59,12 +59,15 @@ class Deliveries(LedgerConnection):
             return found is not None
 
     def announce_delivery(
-        self, accession_id: int, target: str, uri: str, owner: str | None = None
-    ) -> bool:
+        self,
+        accession_id: int,
+        target: str,
+        uri: str,
+        owner: str | None = None,
+        *,
+        store: str = "",
+    ) -> Announced:
         """Note where a delivery is about to be made, so that no crash leaves one unknown.
-
-        Returns:
-            False when another accession is about to deliver there, or died when it was.
 
         Raises:
             ClaimLostError: `owner` has the accession in hand no more.
@@ -80,24 +83,45 @@ class Deliveries(LedgerConnection):
                     Announcement.accession_id != accession_id,
                 )
             )
-            if other is None:
-                session.merge(Announcement(target=target, uri=uri, accession_id=accession_id))
-            return other is None
+            if other is not None:
+                return Announced.TAKEN
+            if session.get(Announcement, (target, uri, accession_id, store)) is not None:
+                return Announced.AGAIN
+            session.add(
+                Announcement(target=target, uri=uri, accession_id=accession_id, store=store)
+            )
+            return Announced.NEW
 
-    def announced(self, accession_id: int) -> list[tuple[str, str]]:
-        """Target and URI of deliveries that were begun and never recorded."""
+    def announced(self, accession_id: int) -> list[Place]:
+        """Where deliveries were begun and never recorded."""
         with self.session(reads_only=True) as session:
             rows = session.scalars(
                 select(Announcement).where(Announcement.accession_id == accession_id)
             )
-            return [(row.target, row.uri) for row in rows]
+            return [Place(row.target, row.uri, row.store) for row in rows]
 
-    def forget_announced(self, accession_id: int, target: str, uri: str) -> None:
-        """Nothing unrecorded lies there any more."""
+    def forget_announced(
+        self, accession_id: int, place: Place, *, owner: str | None = None
+    ) -> None:
+        """Nothing unrecorded lies there any more.
+
+        Args:
+            owner: nothing is done if the accession is no longer in its hand: whoever has it now
+                may have announced the same place.
+        """
         with self.session() as session:
-            forget(session, accession_id, target, uri)
+            accession = session.get_one(Accession, accession_id, with_for_update=True)
+            if owner is None or accession.claimed_by == owner:
+                session.execute(
+                    delete(Announcement).where(
+                        Announcement.accession_id == accession_id,
+                        Announcement.target == place.target,
+                        Announcement.uri == place.uri,
+                        Announcement.store == place.store,
+                    )
+                )
 
-    def recorded_at(self, target: str, uri: str) -> bool:
+    def recorded_at(self, target: str, uri: str, store: str = "") -> bool:
         """Whether what lies at `uri` is a delivery that was recorded, of whatever accession."""
         with self.session(reads_only=True) as session:
             found = session.scalar(
@@ -106,6 +130,7 @@ class Deliveries(LedgerConnection):
                     Delivery.target == target,
                     Delivery.uri == uri,
                     Delivery.withdrawn_at.is_(None),
+                    _may_be(Delivery.store, store),
                 )
                 .limit(1)
             )
@@ -123,6 +148,7 @@ class Deliveries(LedgerConnection):
                     Delivery.uri == delivery.uri,
                     Delivery.id > delivery.identity,
                     Delivery.withdrawn_at.is_(None),
+                    _may_be(Delivery.store, delivery.store),
                 )
                 .limit(1)
             )
@@ -220,20 +246,25 @@ def add_delivery(
         run_id=by.run_id,
         checksum=delivery.checksum,
         version=delivery.version,
+        store=delivery.store,
     )
     _supersede(session, made, withdraw)
-    forget(session, accession.id, delivery.target, delivery.uri)
-
-
-def forget(session: Session, accession_id: int, target: str, uri: str) -> None:
-    """Take back an announcement within a transaction."""
     session.execute(
         delete(Announcement).where(
-            Announcement.accession_id == accession_id,
-            Announcement.target == target,
-            Announcement.uri == uri,
+            Announcement.accession_id == accession.id,
+            Announcement.target == delivery.target,
+            Announcement.uri == delivery.uri,
+            _may_be(Announcement.store, delivery.store),
         )
     )
+
+
+def _may_be(column: InstrumentedAttribute[str], store: str) -> ColumnElement[bool]:
+    """Whether a row is about a place in `store`, as far as anybody knows.
+
+    Rows of earlier versions do not say in which store; those of shares need not.
+    """
+    return or_(column == store, column == "") if store else true()
 
 
 def _supersede(session: Session, made: Delivery, withdraw: str) -> None:
@@ -241,7 +272,8 @@ def _supersede(session: Session, made: Delivery, withdraw: str) -> None:
 
     Whatever lay at the same place, superseded long ago or by this one, has been overwritten:
     nothing of it is left to be withdrawn, and removing it would remove what stands now. Where the
-    target keeps versions it still lies there, beneath the new one.
+    target keeps versions it still lies there, beneath the new one; and so it does in another store
+    to which the target led at that time.
     """
     rows = session.scalars(
         select(Delivery).where(
@@ -249,7 +281,9 @@ def _supersede(session: Session, made: Delivery, withdraw: str) -> None:
             Delivery.withdrawn_at.is_(None),
             or_(
                 (Delivery.accession_id == made.accession_id) & Delivery.superseded_at.is_(None),
-                (Delivery.uri == made.uri) & Delivery.superseded_at.is_not(None),
+                (Delivery.uri == made.uri)
+                & Delivery.superseded_at.is_not(None)
+                & _may_be(Delivery.store, made.store),
             ),
         )
     ).all()
@@ -258,7 +292,8 @@ def _supersede(session: Session, made: Delivery, withdraw: str) -> None:
     for row in rows:
         row.superseded_at = row.superseded_at or at
         beneath = bool(row.version) and bool(made.version) and row.version != made.version
-        if row.uri == made.uri and not beneath:
+        elsewhere = bool(row.store) and bool(made.store) and row.store != made.store
+        if row.uri == made.uri and not beneath and not elsewhere:
             row.withdrawn_at, row.withdrawn = at, "overwritten by the delivery that followed it"
         elif withdraw:
             row.withdrawal = withdraw
@@ -291,4 +326,5 @@ def _record(row: Delivery) -> DeliveryRecord:
         withdrawn=row.withdrawn,
         checksum=row.checksum,
         version=row.version,
+        store=row.store,
     )

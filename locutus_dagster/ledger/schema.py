@@ -260,6 +260,8 @@ class Delivery(Base):
     withdrawn: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # what was removed
     checksum: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # as the store says
     version: Mapped[str] = mapped_column(server_default=_EMPTY, default="")  # if it keeps several
+    # Where the URI does not say in which store; empty where it does, or nobody knows any more.
+    store: Mapped[str] = mapped_column(server_default=_EMPTY, default="")
 
 
 class TargetState(Base):
@@ -292,6 +294,9 @@ class Announcement(Base):
     target: Mapped[str] = mapped_column(String(64), primary_key=True)
     uri: Mapped[str] = mapped_column(primary_key=True)
     accession_id: Mapped[int] = mapped_column(ForeignKey("accession.id"), primary_key=True)
+    store: Mapped[str] = mapped_column(
+        server_default=_EMPTY, default="", primary_key=True
+    )  # as for a delivery
     announced_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
+from typing import NamedTuple
 
 from locutus_dagster.ledger.fingerprints import MadeFrom, digest
 from locutus_dagster.ledger.states import State
 
 __all__ = [
+    "Announced",
     "ArtifactRecord",
     "Attempt",
     "DeliveryRecord",
     "DispositionCount",
     "EventRecord",
+    "Place",
     "ReportRecord",
     "RetiredRecord",
     "TargetRecord",
@@ -127,6 +131,8 @@ class DeliveryRecord:
         withdrawn: what was removed, in words.
         checksum: as the target confirmed it, such as `crc32c:…`.
         version: the target's name for this version of the object; empty where it keeps one only.
+        store: in which the URI is to be looked for; empty where the URI says it all, and for one
+            of an earlier version of Locutus.
     """
 
     target: str
@@ -147,11 +153,33 @@ class DeliveryRecord:
     withdrawn: str = ""
     checksum: str = ""
     version: str = ""
+    store: str = ""
 
     @property
     def stands(self) -> bool:
         """Whether it is what the accession's delivery is at present."""
         return self.superseded_at is None and self.withdrawn_at is None
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return Place(self.target, self.uri, self.store)
+
+
+class Announced(Enum):
+    """What came of announcing a delivery."""
+
+    TAKEN = "another accession is about to deliver there, or died when it was"
+    NEW = "nothing of it can lie there yet"
+    AGAIN = "it was announced before, and something of it may lie there"
+
+
+class Place(NamedTuple):
+    """Where a delivery lies or is about to be made. `store` is as for `DeliveryRecord`."""
+
+    target: str
+    uri: str
+    store: str = ""
 
 
 @dataclass(frozen=True)

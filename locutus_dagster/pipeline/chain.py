@@ -118,6 +118,8 @@ class _Walk:
             self.item = item = self._item()
             self.by = replace(self.by, row_id=item.row_id)
             found = look(item, self.parts, self.options)
+            for name in found.unasked:
+                self.parts.health.failed(name)  # so that the next one need not wait for it
             yield from self._carry_out(item, decide(item, found, self.options), found.missing)
 
     def _carry_out(

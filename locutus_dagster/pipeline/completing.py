@@ -29,7 +29,9 @@ from locutus_dagster.pipeline.deliver import (
 from locutus_dagster.pipeline.host import HOST
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
-from locutus_dagster.targets import TargetError
+from locutus_dagster.pipeline.unrecorded import taken_back_if_lost
+from locutus_dagster.pipeline.withdrawing import why_kept
+from locutus_dagster.targets import TargetError, refuse_elsewhere
 
 __all__ = ["complete"]
 
@@ -62,7 +64,8 @@ def complete(
             required = parts.workspace_settings.targets[name].required
             (lacking if required else failed).append(why)
             continue
-        parts.ledger.record_delivery(item.accession_id, record, withdraw="", by=by)
+        with taken_back_if_lost(item.accession_id, record.place, parts):
+            parts.ledger.record_delivery(item.accession_id, record, withdraw="", by=by)
         parts.checkpoint("complete:recorded")
         made.append(record)
     room.deidentified_zip.unlink(missing_ok=True)
@@ -80,6 +83,7 @@ def _bring_back(standing: Sequence[DeliveryRecord], room: Room, parts: Parts) ->
             continue
         room.reserve(one.size)
         try:
+            refuse_elsewhere(target, one.store)
             with target.open(one.uri) as stream, atomic_file(room.deidentified_zip, 0o600) as into:
                 hasher = hashlib.sha256()
                 while chunk := stream.read(_CHUNK):
@@ -90,8 +94,10 @@ def _bring_back(standing: Sequence[DeliveryRecord], room: Room, parts: Parts) ->
                         f"Target '{one.target}' holds other bytes than were delivered there.",
                         "Somebody has changed them: look at it, and process the accession again.",
                     )
-        except TargetError as error:
-            refusals.append(str(error))
+        except OSError:
+            raise  # of the scratch disk
+        except Exception as error:  # noqa: BLE001 - another target may give it back
+            refusals.append(why_kept(error))
             continue
         return _artifact(one, room.deidentified_zip)
     raise TargetError("; ".join(refusals) or "No configured target holds the delivery.")

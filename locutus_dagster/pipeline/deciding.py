@@ -6,11 +6,12 @@ and which preflight and a dry run only show. What does not: carrying it out (`ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
-from locutus_dagster.ledger import Phase, State
+from locutus_dagster.errors import describe_unexpected
+from locutus_dagster.ledger import LedgerError, Phase, State
 from locutus_dagster.ledger.fingerprints import CONFIGURATION, Kind, changes, phase_of
 from locutus_dagster.ledger.recalls import RecallRecord
 from locutus_dagster.ledger.work import DeliveryRecord, WorkItem
@@ -20,6 +21,7 @@ from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.resolving import Nothing, settle
 from locutus_dagster.run_modes import Reprocess, Sweep
 from locutus_dagster.sources.base import FoundStudy
+from locutus_dagster.targets import refuse_elsewhere
 
 __all__ = ["Decision", "Do", "Facts", "decide", "look"]
 
@@ -50,6 +52,8 @@ class Facts:
         row_delivered: a delivery was once made for this very row.
         recall: that stands for it or for its subject.
         missing: targets to which nothing has been delivered that stands.
+        unasked: targets that cannot say whether their delivery is still there, and why, where that
+            holds nothing up.
     """
 
     standing: Sequence[DeliveryRecord] = ()
@@ -57,6 +61,7 @@ class Facts:
     row_delivered: bool = False
     recall: RecallRecord | None = None
     missing: tuple[str, ...] = ()
+    unasked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,24 +86,30 @@ def look(item: WorkItem, parts: Parts, options: RunOptions) -> Facts:
     has changed and whether the delivery is still there.
 
     Raises:
-        SourceError, TargetError: one of them cannot be asked.
+        SourceError, TargetError: the source, or a target that is required, cannot be asked.
     """
     ledger = parts.ledger
     recall = ledger.recall_of(item.workspace, item.accession_id, item.subject_id)
     if item.state is not State.DELIVERED:
         return Facts(recall=recall)
     standing = ledger.standing(item.accession_id)
+    unasked: dict[str, str] = {}
     return Facts(
         standing,
-        _changed(item, standing, parts, options) if recall is None else (),
+        _changed(item, standing, parts, options, unasked) if recall is None else (),
         ledger.row_was_delivered(item.accession_id, item.row_id),
         recall,
         tuple(name for name in parts.targets if name not in {one.target for one in standing}),
+        unasked,
     )
 
 
 def _changed(
-    item: WorkItem, standing: Sequence[DeliveryRecord], parts: Parts, options: RunOptions
+    item: WorkItem,
+    standing: Sequence[DeliveryRecord],
+    parts: Parts,
+    options: RunOptions,
+    unasked: dict[str, str],
 ) -> tuple[Kind, ...]:
     if not standing:
         return (Kind.DELIVERY,)
@@ -109,13 +120,31 @@ def _changed(
     # One to a target that is configured no more says nothing, unless there is no other.
     known = {one.target: one for one in standing if one.target in parts.targets}
     for last in known.values():
-        kinds.update(_differences(item, last, source, parts, last.target))
-        if not parts.targets[last.target].holds(last.uri, size=last.size, version=last.version):
-            kinds.add(Kind.DELIVERY)
+        differences = _differences(item, last, source, parts, last.target)
+        kinds.update(differences)
+        moved = Kind.TARGET in differences
+        if moved and options.reprocess is not Reprocess.ALLOW_IF_ONLY_CONFIG_CHANGED:
+            continue  # it may lie elsewhere by now, and has changed in either case
+        try:
+            if not _still_there(last, parts):
+                kinds.add(Kind.DELIVERY)
+        except (LedgerError, OSError):
+            raise  # no fault of the target's
+        except Exception as error:
+            if parts.workspace_settings.targets[last.target].required and not moved:
+                raise
+            unasked[last.target] = describe_unexpected(error)
     if not known:
         kinds.update(_differences(item, standing[-1], source, parts, next(iter(parts.targets))))
         kinds.add(Kind.TARGET)
     return tuple(kind for kind in Kind if kind in kinds)
+
+
+def _still_there(last: DeliveryRecord, parts: Parts) -> bool:
+    parts.health.refuse(last.target)
+    target = parts.targets[last.target]
+    refuse_elsewhere(target, last.store)
+    return target.holds(last.uri, size=last.size, version=last.version)
 
 
 def _differences(
@@ -163,6 +192,7 @@ def decide(item: WorkItem, facts: Facts, options: RunOptions) -> Decision:
 def _decide_delivered(item: WorkItem, facts: Facts, options: RunOptions) -> Decision:
     kinds, phase = facts.changed, phase_of(facts.changed)
     named = ", ".join(kind.value for kind in kinds)
+    unasked = [f"target '{name}': {why}" for name, why in facts.unasked.items()]
     if _before_run(item, options):
         if options.reprocess in _AGAIN:
             return Decision(
@@ -175,10 +205,11 @@ def _decide_delivered(item: WorkItem, facts: Facts, options: RunOptions) -> Deci
     if not kinds and facts.missing:
         return Decision(Do.COMPLETE, f"not yet delivered to {', '.join(facts.missing)}")
     if not kinds:
-        return Decision(Do.UNCHANGED)
+        return Decision(Do.UNCHANGED, "; ".join(unasked))
     forgiving = options.reprocess is Reprocess.ALLOW_IF_ONLY_CONFIG_CHANGED
     if forgiving and CONFIGURATION.issuperset(kinds):
-        return Decision(Do.UNCHANGED, f"changed since it was delivered: {named}, which is allowed")
+        allowed = f"changed since it was delivered: {named}, which is allowed"
+        return Decision(Do.UNCHANGED, "; ".join([allowed, *unasked]))
     return Decision(
         Do.CHANGED,
         f"changed since it was delivered: {named}; that delivery stands. To process it again from "

@@ -10,21 +10,32 @@ another fails. The accession is delivered when every required target has confirm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from locutus_dagster.errors import LocutusError, describe_unexpected
+from locutus_dagster.identifying_text import holds_a_number
 from locutus_dagster.ledger import LedgerError
 from locutus_dagster.ledger.claims import ClaimLostError
-from locutus_dagster.ledger.fingerprints import Kind, fingerprint_of
-from locutus_dagster.ledger.work import ArtifactRecord, Attempt, DeliveryRecord, WorkItem
+from locutus_dagster.ledger.fingerprints import Kind, MadeFrom, changes, fingerprint_of
+from locutus_dagster.ledger.work import (
+    Announced,
+    ArtifactRecord,
+    Attempt,
+    DeliveryRecord,
+    Place,
+    WorkItem,
+)
 from locutus_dagster.pipeline.extract import RAW
 from locutus_dagster.pipeline.fingerprints import delivered_subject, delivery_made_from
 from locutus_dagster.pipeline.parts import Parts
 from locutus_dagster.pipeline.transform import DEIDENTIFIED
-from locutus_dagster.pipeline.unrecorded import take_back
-from locutus_dagster.targets import TargetError, delivery_key
+from locutus_dagster.pipeline.unrecorded import take_back, taken_back_if_lost
+from locutus_dagster.targets import OccupiedError, TargetError, delivery_key, store_of
+from locutus_dagster.targets.keys import safe_part
 
 __all__ = [
     "SUPERSEDED",
@@ -38,6 +49,8 @@ __all__ = [
 ]
 
 SUPERSEDED = "superseded by a later delivery"
+_SHORT = 4  # characters; a value that is but a number, such as an age, names no shorter accession
+_BARE_NUMBER = re.compile(r"[0-9]+([.,][0-9]+)?")
 
 
 class NotDeliveredError(TargetError):
@@ -73,24 +86,34 @@ def key_of(item: WorkItem, study_token: str, parts: Parts, target: str) -> str:
     """The key under which the accession is delivered to a target.
 
     Raises:
-        TargetError: it would carry the accession number, or the template is wrong.
+        TargetError: it would carry the accession number, however that is written there; or the
+            template is wrong.
     """
     told = parts.workspace_settings.targets[target]
-    key = delivery_key(
-        told.key_template,
-        top=told.top,
-        subject_id=delivered_subject(item, parts),
-        imaging_type=item.imaging_type,
-        age=item.age,
-        anatomical_position=item.anatomical_position,
-        study=study_token,
-    )
-    if item.accession_number.casefold() in key.replace(study_token, "").casefold():
-        raise TargetError(
-            "The delivery's path would carry the accession number.",
-            "Mend the manifest's columns or the key template.",
-        )
-    return key
+    values = {
+        "subject_id": delivered_subject(item, parts),
+        "imaging_type": item.imaging_type,
+        "age": item.age,
+        "anatomical_position": item.anatomical_position,
+    }
+    key = partial(delivery_key, told.key_template, top=told.top)
+    # As it is written, and as it would be written in a path.
+    written = item.accession_number, safe_part(item.accession_number)
+    for number in {*written} - {safe_part("")}:
+        judged = values
+        if len(number) < _SHORT:
+            judged = {name: _no_bare_number(value) for name, value in values.items()}
+        texts = *judged.values(), key(**judged, study="")
+        if any(holds_a_number(text, [number]) for text in texts):
+            raise TargetError(
+                "The delivery's path would carry the accession number.",
+                "Mend the manifest's columns or the key template.",
+            )
+    return key(**values, study=study_token)
+
+
+def _no_bare_number(value: str) -> str:
+    return "" if _BARE_NUMBER.fullmatch(value.strip()) else value
 
 
 def deliver(parcel: Parcel, parts: Parts, by: Attempt) -> Delivering:
@@ -101,7 +124,7 @@ def deliver(parcel: Parcel, parts: Parts, by: Attempt) -> Delivering:
         ClaimLostError: another worker has taken the accession over.
     """
     identity = parcel.item.accession_id
-    confirmed = _confirmed(identity, parts)
+    confirmed = _confirmed(parcel, parts)
     due = [name for name in parts.targets if name not in confirmed]
     missing: list[str] = []  # required, and not confirmed
     failed: list[str] = []
@@ -139,18 +162,19 @@ def put_into(name: str, parcel: Parcel, parts: Parts, by: Attempt) -> DeliveryRe
     item, artifact, target = parcel.item, parcel.artifact, parts.targets[name]
     parts.health.refuse(name)
     key = key_of(item, parcel.study_token, parts, name)
-    uri = target.uri(key)
-    if parts.ledger.delivered_elsewhere(
-        item.accession_id, name, uri
-    ) or not parts.ledger.announce_delivery(item.accession_id, name, uri, by.owner):
-        raise TargetError(
-            "Another accession of this study has been delivered to the same place.",
-            "The source holds one study under two accession numbers: withdraw one of the rows.",
-        )
-    receipt = target.put(parcel.zip_file, key, sha256=artifact.sha256)
+    place = Place(name, target.uri(key), store_of(target))
+    announced = _announce(item.accession_id, place, parts, by)
+    try:
+        receipt = target.put(parcel.zip_file, key, sha256=artifact.sha256)
+    except Exception as error:
+        if isinstance(error, OccupiedError) and announced is Announced.NEW:
+            # Nothing of this accession has ever lain there, so that a recall need not look.
+            parts.ledger.forget_announced(item.accession_id, place, owner=by.owner)
+        elif by.owner is not None and not parts.ledger.holds(item.accession_id, by.owner):
+            take_back(item.accession_id, place, parts)  # whatever has come to lie there
+        raise
     parts.checkpoint("deliver:put")
-    made = artifact.made_from or {}
-    made_from = delivery_made_from(made[Kind.SOURCE.value], item, parts, made[Kind.KEY.value], name)
+    made_from = _made_from(parcel, parts, name)
     return DeliveryRecord(
         target=name,
         uri=receipt.uri,
@@ -162,7 +186,21 @@ def put_into(name: str, parcel: Parcel, parts: Parts, by: Attempt) -> DeliveryRe
         row_id=item.row_id,
         checksum=receipt.checksum,
         version=receipt.version,
+        store=place.store,
     )
+
+
+def _announce(accession_id: int, place: Place, parts: Parts, by: Attempt) -> Announced:
+    target, uri, store = place
+    announced = Announced.TAKEN
+    if not parts.ledger.delivered_elsewhere(accession_id, target, uri):
+        announced = parts.ledger.announce_delivery(accession_id, target, uri, by.owner, store=store)
+    if announced is Announced.TAKEN:
+        raise TargetError(
+            "Another accession of this study has been delivered to the same place.",
+            "The source holds one study under two accession numbers: withdraw one of the rows.",
+        )
+    return announced
 
 
 def target_failed(name: str, item: WorkItem, error: Exception, parts: Parts, by: Attempt) -> str:
@@ -177,17 +215,31 @@ def target_failed(name: str, item: WorkItem, error: Exception, parts: Parts, by:
     return reason if len(parts.targets) == 1 else f"target '{name}': {reason}"
 
 
-def _confirmed(accession_id: int, parts: Parts) -> dict[str, DeliveryRecord]:
-    """What targets have confirmed of the zip at hand, before another of them failed."""
+def _made_from(parcel: Parcel, parts: Parts, target: str) -> MadeFrom:
+    """What a delivery of the parcel to a target is made from, as the settings are now."""
+    made = parcel.artifact.made_from or {}
+    return delivery_made_from(
+        made[Kind.SOURCE.value], parcel.item, parts, made[Kind.KEY.value], target
+    )
+
+
+def _confirmed(parcel: Parcel, parts: Parts) -> dict[str, DeliveryRecord]:
+    """What targets have confirmed of the zip at hand, before another of them failed.
+
+    What a target has confirmed in another place, or under another key, than it has now is not
+    confirmed: nothing of it lies where it is looked for.
+    """
     if len(parts.targets) == 1:
         return {}
-    states = parts.ledger.target_states(accession_id)
+    states = parts.ledger.target_states(parcel.item.accession_id)
     if not any(state.confirmed for state in states.values()):
         return {}
     found = {}
-    for record in parts.ledger.standing(accession_id):
+    for record in parts.ledger.standing(parcel.item.accession_id):
         state = states.get(record.target)
-        if state is not None and state.confirmed and record.target in parts.targets:
+        if state is None or not state.confirmed or record.target not in parts.targets:
+            continue
+        if not changes(record.made_from or {}, _made_from(parcel, parts, record.target)):
             found[record.target] = record
     return found
 
@@ -196,18 +248,13 @@ def _record(
     record: DeliveryRecord, parcel: Parcel, parts: Parts, by: Attempt, *, finished: bool
 ) -> None:
     identity, why = parcel.item.accession_id, SUPERSEDED if parcel.withdraw else ""
-    try:
+    with taken_back_if_lost(identity, record.place, parts):
         if finished:
             parts.ledger.record_delivered(
                 identity, record, spent=_spent(parts), withdraw=why, by=by
             )
         else:
             parts.ledger.record_delivery(identity, record, withdraw=why, by=by)
-    except ClaimLostError:
-        # Slept through its lease before the put, perhaps: whoever took the accession over, or
-        # recalled it, has looked at this place before anything lay there.
-        take_back(identity, record.target, record.uri, parts)
-        raise
     parts.checkpoint("deliver:recorded")
 
 

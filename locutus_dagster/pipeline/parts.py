@@ -145,7 +145,7 @@ def build_parts(settings: Settings, workspace: str, *, look_only: bool = False) 
         )
     policy = workspace_policy(settings, workspace)
     opened = Ledger.open_existing if look_only else Ledger.open
-    ledger = opened(settings.ledger_address)
+    ledger = opened(settings.find_ledger)
     keys, created = load_keys(settings, workspace, ledger, look_only=look_only)
     return Parts(
         settings=settings,

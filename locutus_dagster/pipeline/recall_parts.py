@@ -85,7 +85,7 @@ def recall_parts(settings: Settings, workspace: str) -> RecallParts:
     return RecallParts(
         settings,
         workspace,
-        Ledger.open(settings.ledger_address),
+        Ledger.open(settings.find_ledger),
         build_targets(settings, workspace),
         InterimStore(settings.scratch_dir, settings.scratch_limit),
     )

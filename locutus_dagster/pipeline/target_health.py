@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.targets import Target, TargetError
 
 __all__ = ["TargetHealth"]
@@ -38,8 +39,8 @@ class TargetHealth:
             return True
         try:
             self.targets()[name].check()
-        except TargetError as error:
-            self._down[name] = (self.clock() + _WHILE, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are to be asked
+            self._down[name] = (self.clock() + _WHILE, _of_target(error))
             return True
         return False
 
@@ -71,3 +72,12 @@ class TargetHealth:
     def _is_down(self, name: str) -> bool:
         until, _ = self._down.get(name, (0.0, None))
         return self.clock() < until
+
+
+def _of_target(error: Exception) -> TargetError:
+    """What `check` raised, as a fault of the one target's: a secret that is missing is no more."""
+    if isinstance(error, TargetError):
+        return error
+    if isinstance(error, LocutusError):
+        return TargetError(error.message, error.hint)
+    return TargetError(f"A target cannot be asked: {describe_unexpected(error)}.")

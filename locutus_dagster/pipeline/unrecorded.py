@@ -7,10 +7,15 @@ so that nothing can lie on a target of which no row speaks.
 
 from __future__ import annotations
 
-from locutus_dagster.pipeline.withdrawing import Withdrawing
-from locutus_dagster.targets import TargetError
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["take_back", "withdraw_unrecorded"]
+from locutus_dagster.ledger.claims import ClaimLostError
+from locutus_dagster.ledger.work import Place
+from locutus_dagster.pipeline.withdrawing import Withdrawing, why_kept
+from locutus_dagster.targets import refuse_elsewhere
+
+__all__ = ["take_back", "taken_back_if_lost", "withdraw_unrecorded"]
 
 
 def withdraw_unrecorded(accession_id: int, parts: Withdrawing) -> str:
@@ -22,31 +27,53 @@ def withdraw_unrecorded(accession_id: int, parts: Withdrawing) -> str:
         Why something could not be removed; it stays noted. Empty when nothing is left.
     """
     kept = ""
-    for name, uri in parts.ledger.announced(accession_id):
-        target = parts.targets.get(name)
+    for place in parts.ledger.announced(accession_id):
+        target = parts.targets.get(place.target)
         if target is None:
-            kept = f"no target named '{name}' is configured"
+            kept = f"no target named '{place.target}' is configured"
             continue
-        try:
-            if not parts.ledger.recorded_at(name, uri):
-                target.withdraw(uri)
-        except TargetError as error:
-            kept = error.message
-            continue
-        parts.ledger.forget_announced(accession_id, name, uri)
+        if not parts.ledger.recorded_at(*place):
+            try:
+                refuse_elsewhere(target, place.store)
+                target.withdraw(place.uri)
+            except Exception as error:  # noqa: BLE001 - no target may hide another one
+                kept = why_kept(error)
+                continue
+        parts.ledger.forget_announced(accession_id, place)
     return f"an unfinished delivery could not be removed: {kept}" if kept else ""
 
 
-def take_back(accession_id: int, name: str, uri: str, parts: Withdrawing) -> None:
-    """Remove what a worker put at `uri` of a target that lost its claim in the meantime.
+@contextmanager
+def taken_back_if_lost(accession_id: int, place: Place, parts: Withdrawing) -> Iterator[None]:
+    """Record within it what was just put at `place`.
+
+    Raises:
+        ClaimLostError: another worker has the accession now, and what was put is removed.
+        TargetError: it could not be removed.
+    """
+    try:
+        yield
+    except ClaimLostError:
+        # Slept through its lease before the put, perhaps: whoever took the accession over, or
+        # recalled it, has looked at this place before anything lay there.
+        take_back(accession_id, place, parts)
+        raise
+
+
+def take_back(accession_id: int, place: Place, parts: Withdrawing) -> None:
+    """Remove what a worker put at a place of a target that lost its claim in the meantime.
 
     It is left where a row speaks of it, or where the worker that has the accession now is about
-    to deliver to the same place.
+    to deliver to the same place. What cannot be removed is announced anew, so that the next run or
+    recall finds it.
 
     Raises:
         TargetError: it could not be removed.
     """
-    if parts.ledger.recorded_at(name, uri):
+    if parts.ledger.recorded_at(*place) or place in parts.ledger.announced(accession_id):
         return
-    if (name, uri) not in parts.ledger.announced(accession_id):
-        parts.targets[name].withdraw(uri)
+    try:
+        parts.targets[place.target].withdraw(place.uri)
+    except BaseException:
+        parts.ledger.announce_delivery(accession_id, place.target, place.uri, store=place.store)
+        raise

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from locutus_dagster.errors import LocutusError, describe_unexpected
 from locutus_dagster.ledger import Ledger
 from locutus_dagster.ledger.work import DeliveryRecord
-from locutus_dagster.targets import Target, TargetError, Withdrawal
+from locutus_dagster.targets import Target, Withdrawal, refuse_elsewhere
 
-__all__ = ["Withdrawals", "Withdrawing", "withdraw", "withdraw_superseded"]
+__all__ = ["Withdrawals", "Withdrawing", "why_kept", "withdraw", "withdraw_superseded"]
 
 
 class Withdrawing(Protocol):
@@ -57,6 +58,8 @@ def withdraw(deliveries: Iterable[DeliveryRecord], parts: Withdrawing) -> Withdr
 
     Where a target keeps versions and a later delivery lies above one, that version alone goes.
 
+    No target hides another one: whatever one raises, the others are still emptied.
+
     A crash leaves the rest noted as to be withdrawn; doing it again is harmless. Whoever calls it
     has the claim on the accession, so that nothing is delivered to these places meanwhile.
     """
@@ -67,11 +70,12 @@ def withdraw(deliveries: Iterable[DeliveryRecord], parts: Withdrawing) -> Withdr
             why = f"no target named '{delivery.target}' is configured"
             done.kept.append((delivery, why))
             continue
+        beneath = delivery.version if parts.ledger.lies_beneath(delivery) else ""
         try:
-            beneath = delivery.version if parts.ledger.lies_beneath(delivery) else ""
+            refuse_elsewhere(target, delivery.store)
             answer = target.withdraw(delivery.uri, version=beneath)
-        except TargetError as error:
-            done.kept.append((delivery, str(error)))
+        except Exception as error:  # noqa: BLE001 - a secret that is missing, a package that fails
+            done.kept.append((delivery, why_kept(error)))
             continue
         parts.checkpoint("withdraw:removed")
         if answer.removed:
@@ -82,6 +86,11 @@ def withdraw(deliveries: Iterable[DeliveryRecord], parts: Withdrawing) -> Withdr
             done.gone.append(delivery)
         parts.ledger.record_withdrawn(delivery.identity, what)
     return done
+
+
+def why_kept(error: Exception) -> str:
+    """Why a target did not remove something, in words free of identifiers."""
+    return str(error) if isinstance(error, LocutusError) else describe_unexpected(error)
 
 
 def withdraw_superseded(accession_id: int, parts: Withdrawing) -> str:

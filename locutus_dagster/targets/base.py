@@ -13,11 +13,26 @@ from typing import BinaryIO, Protocol
 from locutus_dagster.errors import LocutusError
 from locutus_dagster.secret_refs import Secrets
 
-__all__ = ["Receipt", "Target", "TargetContext", "TargetError", "Withdrawal"]
+__all__ = [
+    "OccupiedError",
+    "Receipt",
+    "Target",
+    "TargetContext",
+    "TargetError",
+    "Withdrawal",
+    "resolved",
+]
 
 
 class TargetError(LocutusError):
     """A target did not take, or does not have, a delivery."""
+
+
+class OccupiedError(TargetError):
+    """Something that Locutus has not put there lies in the place of a delivery.
+
+    Of `put`, it says that nothing has been sent there.
+    """
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,9 @@ class Target(Protocol):
     Targets are built inside each worker process and used by one thread at a time; they may use
     threads of their own. A kind of target is one module with a function
     `(settings, context) -> Target`, registered as an entry point (`registry.py`).
+
+    A kind whose addresses do not say in which store they are to be looked for has a method
+    `store() -> str` besides, which says it; see `stores.py`.
     """
 
     @property
@@ -134,3 +152,15 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Release connections; what is asked afterwards opens them again."""
+
+
+def resolved(secrets: Secrets, reference: str, *, fresh: bool = False) -> str:
+    """What a reference among a target's settings leads to.
+
+    Raises:
+        TargetError: nowhere, or Vault does not answer. It concerns this target alone.
+    """
+    try:
+        return secrets.resolve(reference, fresh=fresh)
+    except LocutusError as error:
+        raise TargetError(error.message, error.hint) from None

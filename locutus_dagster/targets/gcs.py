@@ -17,7 +17,13 @@ from typing import Any, BinaryIO
 from google.api_core.exceptions import NotFound
 
 from locutus_dagster.settings import GcsTargetSettings
-from locutus_dagster.targets.base import Receipt, TargetContext, TargetError, Withdrawal
+from locutus_dagster.targets.base import (
+    OccupiedError,
+    Receipt,
+    TargetContext,
+    TargetError,
+    Withdrawal,
+)
 from locutus_dagster.targets.gcs_calls import (
     GcsCalls,
     GcsConflictError,
@@ -26,6 +32,7 @@ from locutus_dagster.targets.gcs_calls import (
 from locutus_dagster.targets.gcs_client import GcsConnection, UnsettledError
 from locutus_dagster.targets.gcs_reader import GcsReader
 from locutus_dagster.targets.gcs_upload import SHA256_KEY, Digests, digests_of, upload
+from locutus_dagster.targets.stores import address_of
 
 __all__ = ["GcsTarget", "open_gcs"]
 
@@ -85,6 +92,11 @@ class GcsTarget:
     def _root(self) -> str:
         return f"gs://{self._settings.bucket}"
 
+    def store(self) -> str:
+        """Which bucket of which store; a `gs://` address does not say it."""
+        url = self._calls.endpoint()
+        return f"gcs at {address_of(url)}/{self._settings.bucket}"
+
     def check(self) -> None:
         """Raise `TargetError` unless the bucket answers and grants what deliveries need."""
         self._calls.run(lambda connection: self._list(connection, "", limit=1))
@@ -128,11 +140,7 @@ class GcsTarget:
     def _put(self, reader: BinaryIO, name: str, digests: Digests) -> Receipt:
         present = self._look(name)
         if present is not None and present.sha256 is None:
-            raise TargetError(
-                f"Something that Locutus has not put there lies in the place of a delivery in "
-                f"{self._root}.",
-                "Look what it is, move it away, or choose another key template; then run again.",
-            )
+            raise self._not_ours(OccupiedError)
         if present is not None and present.is_of(digests):
             return self._receipt(name, digests, present)
         try:
@@ -202,12 +210,16 @@ class GcsTarget:
     def withdraw(self, uri: str, *, version: str = "") -> Withdrawal:
         """Remove every generation of the object, also those that are noncurrent, or the one named.
 
+        Where one of them is not Locutus' own, all stay.
+
         What of an unfinished upload is left is no object and cannot be listed; the store forgets
         it after a week.
         """
         name = self._name_in(uri)
         size = 0
         going = self._generations(name, version)
+        if any(one.sha256 is None for one in going):
+            raise self._not_ours(TargetError)
         for one in going:
             self._delete(name, one.generation)
             size += one.size
@@ -302,6 +314,14 @@ class GcsTarget:
             list(_NEEDED), timeout=self._settings.timeout, retry=None
         )
         return granted
+
+    def _not_ours(self, kind: type[TargetError]) -> TargetError:
+        return kind(
+            "Something that Locutus has not put there lies in the place of a delivery in "
+            f"{self._root}; it was neither replaced nor removed.",
+            "Look what it is, move it away in all its versions, or choose another key template; "
+            "then run again.",
+        )
 
     # -- names -----------------------------------------------------------------------------
 

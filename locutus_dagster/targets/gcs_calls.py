@@ -68,6 +68,14 @@ class GcsCalls:
         if connection is not None:
             connection.close()
 
+    def endpoint(self) -> str:
+        """The address that is asked; the environment may name it.
+
+        Raises:
+            TargetError: the credentials cannot be used.
+        """
+        return str(self._connected().client.api_endpoint)
+
     def run(self, action: Callable[[GcsConnection], _T]) -> _T:
         """Do `action` until it is answered, at most `attempts` times.
 

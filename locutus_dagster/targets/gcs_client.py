@@ -21,9 +21,20 @@ from google.oauth2 import service_account
 
 from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import GcsTargetSettings
-from locutus_dagster.targets.base import TargetError
+from locutus_dagster.targets.base import TargetError, resolved
+from locutus_dagster.targets.quiet import hush_loggers_of
 
 __all__ = ["GcsConnection", "UnsettledError", "connect"]
+
+_TALKATIVE = (
+    "google.api_core",
+    "google.auth",
+    "google.cloud.storage",
+    "google.oauth2",
+    "google.resumable_media",
+    "requests",
+    "urllib3",
+)
 
 
 class UnsettledError(Exception):
@@ -47,8 +58,9 @@ class _Session(AuthorizedSession):
         Raises:
             UnsettledError: the answer ends in its head; or it is a gateway's refusal in JSON that
                 is no object, on which the library fails.
+            TargetError: no request can be made with what is found on this machine.
         """
-        response: requests.Response = super().request(method, url, *args, **options)  # type: ignore[no-untyped-call]
+        response = self._asked(method, url, *args, **options)
         if options.get("stream"):
             return response  # its length is compared by whoever reads it
         if response.status_code >= 400 and not _is_text_or_object(response):
@@ -57,6 +69,26 @@ class _Session(AuthorizedSession):
         if not lengths and not response.content and response.status_code != 204:
             raise UnsettledError
         return response
+
+    def _asked(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+        try:
+            response: requests.Response = super().request(method, url, *args, **options)  # type: ignore[no-untyped-call]
+        except (requests.RequestException, ConnectionError):
+            raise
+        except OSError as error:
+            # Of a file that the libraries want, never of the one that is sent: that comes as bytes.
+            raise _unusable(error) from None
+        return response
+
+
+def _unusable(error: OSError) -> TargetError:
+    # Its text names files of this machine.
+    return TargetError(
+        "Google Cloud Storage cannot be asked with the files that are set up on this machine "
+        f"({type(error).__name__}).",
+        "See that REQUESTS_CA_BUNDLE and GOOGLE_APPLICATION_CREDENTIALS, where they are set, name "
+        "files that can be read.",
+    )
 
 
 def _is_text_or_object(response: requests.Response) -> bool:
@@ -97,15 +129,16 @@ def connect(settings: GcsTargetSettings, secrets: Secrets, *, fresh: bool = Fals
         fresh: resolve it anew, because the one at hand has been refused.
 
     Raises:
-        TargetError: the credentials are missing or cannot be used.
-        LocutusError: the reference to them cannot be resolved.
+        TargetError: the credentials are missing or cannot be used, or the reference to them cannot
+            be resolved.
     """
+    hush_loggers_of(*_TALKATIVE)
     secret = ""
     credentials: Credentials
     if settings.anonymous:
         credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     elif settings.credentials is not None:
-        secret = secrets.resolve(settings.credentials, fresh=fresh)
+        secret = resolved(secrets, settings.credentials, fresh=fresh)
         credentials = _service_account(secret)
     else:
         credentials = _default()
@@ -141,5 +174,7 @@ def _default() -> Credentials:
             "Set `credentials` of the target to a reference to a service account's key, or "
             "provide default credentials (GOOGLE_APPLICATION_CREDENTIALS, a workload's identity).",
         ) from None
+    except OSError as error:
+        raise _unusable(error) from None
     credentials: Credentials = found
     return credentials

@@ -17,7 +17,13 @@ from typing import BinaryIO, cast
 from urllib.parse import quote, unquote_to_bytes
 
 from locutus_dagster.settings import S3TargetSettings
-from locutus_dagster.targets.base import Receipt, TargetContext, TargetError, Withdrawal
+from locutus_dagster.targets.base import (
+    OccupiedError,
+    Receipt,
+    TargetContext,
+    TargetError,
+    Withdrawal,
+)
 from locutus_dagster.targets.s3_answers import RefusedError
 from locutus_dagster.targets.s3_client import Bucket, library
 from locutus_dagster.targets.s3_objects import METADATA, Standing, look, remove, standing, versions
@@ -66,6 +72,10 @@ class S3Target:
         """Host and bucket."""
         return f"{self._bucket.host}/{self._bucket.name}"
 
+    def store(self) -> str:
+        """Which bucket of which store; an `s3://` address does not say it."""
+        return f"s3 at {self._bucket.store()}"
+
     def check(self) -> None:
         """Raise `TargetError` unless the bucket is there and an upload can be begun."""
         self._bucket.ask("head_bucket")
@@ -111,6 +121,9 @@ class S3Target:
                 over = standing(self._bucket, key)
                 if over is not None and self._is(over, of):
                     return self._receipt(key, over)
+                if over is not None and not over.sha256:
+                    # Later, something of ours may have been there in between.
+                    raise self._not_ours(key, OccupiedError if left == _TRIES - 1 else TargetError)
                 version = self._upload(key, file, of, over, last=not left)
                 if version is not None:
                     return self._confirmed(key, of, version)
@@ -122,8 +135,6 @@ class S3Target:
         """Send the file in the place of `over`; None if what lies there is not `over` any more,
         and it is worth looking again.
         """
-        if over is not None and not over.sha256:
-            raise self._not_ours(key)
         abort_unfinished(self._bucket, key)
         about = {
             "Metadata": {METADATA: of.sha256},
@@ -289,8 +300,8 @@ class S3Target:
         }
         return {name: value for name, value in asked.items() if value}
 
-    def _not_ours(self, key: str) -> TargetError:
-        return TargetError(
+    def _not_ours(self, key: str, kind: type[TargetError] = TargetError) -> TargetError:
+        return kind(
             "Something that Locutus has not put there lies in the place of a delivery: "
             f"{self.uri(key)}",
             "Look whose it is, move it away, and run again; it was neither replaced nor removed.",

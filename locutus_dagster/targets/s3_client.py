@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 
 from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import S3TargetSettings
-from locutus_dagster.targets.base import TargetError
+from locutus_dagster.targets.base import TargetError, resolved
+from locutus_dagster.targets.quiet import hush_loggers_of
 from locutus_dagster.targets.s3_answers import RefusedError, refusal
+from locutus_dagster.targets.stores import address_of
 
 __all__ = ["Bucket", "client_for", "client_values", "host_of", "library"]
 
@@ -80,11 +82,11 @@ def client_values(
         fresh: resolve the secrets again, because what they led to has been refused.
 
     Raises:
-        LocutusError: a secret reference leads nowhere.
+        TargetError: a secret reference leads nowhere.
     """
 
-    def resolved(reference: str | None) -> str | None:
-        return None if reference is None else secrets.resolve(reference, fresh=fresh)
+    def secret(reference: str | None) -> str | None:
+        return None if reference is None else resolved(secrets, reference, fresh=fresh)
 
     # None leaves the authorities to AWS_CA_BUNDLE and the profile, as boto3 does.
     verify = None if settings.verify is True else settings.verify
@@ -95,9 +97,9 @@ def client_values(
         "verify": verify if verify is None or verify is False else str(verify),
         # botocore counts what comes after the first request.
         "max_attempts": settings.attempts - 1,
-        "aws_access_key_id": resolved(settings.access_key_id),
-        "aws_secret_access_key": resolved(settings.secret_access_key),
-        "aws_session_token": resolved(settings.session_token),
+        "aws_access_key_id": secret(settings.access_key_id),
+        "aws_secret_access_key": secret(settings.secret_access_key),
+        "aws_session_token": secret(settings.session_token),
     }
 
 
@@ -105,7 +107,7 @@ def client_for(settings: S3TargetSettings, secrets: Secrets) -> Any:
     """A boto3 client for a target's store.
 
     Raises:
-        LocutusError: boto3 is missing, or cannot use the settings, or a secret is missing.
+        TargetError: boto3 is missing, or cannot use the settings, or a secret is missing.
     """
     return _built(settings, client_values(settings, secrets))
 
@@ -118,6 +120,7 @@ def _models() -> Any:
 
 def _built(settings: S3TargetSettings, values: dict[str, Any]) -> Any:
     boto3, exceptions = library("boto3"), library("botocore.exceptions")
+    hush_loggers_of("boto3", "botocore", "s3transfer", "urllib3")
     values = dict(values)
     config = library("botocore.config").Config(
         retries={"max_attempts": values.pop("max_attempts"), "mode": "standard"},
@@ -137,10 +140,11 @@ def _built(settings: S3TargetSettings, values: dict[str, Any]) -> Any:
             botocore_session=core, profile_name=values.pop("profile_name")
         )
         return session.client("s3", config=config, **values)
-    except (exceptions.BotoCoreError, ValueError) as error:
+    except (exceptions.BotoCoreError, OSError, ValueError) as error:
         raise TargetError(
             f"An S3 client cannot be made from these settings ({type(error).__name__}).",
-            "Look at endpoint_url, region, profile and verify of the target.",
+            "Look at endpoint_url, region, profile and verify of the target, and at the files that "
+            "AWS_* variables name.",
         ) from None
 
 
@@ -188,6 +192,14 @@ class Bucket:
                 raise
         return self._ask(self._connected(), operation, parameters)
 
+    def store(self) -> str:
+        """Which bucket of which store is asked; the environment or a profile may name the store.
+
+        Raises:
+            TargetError: the settings or secrets cannot be used.
+        """
+        return f"{address_of(str(self._connected().meta.endpoint_url))}/{self.name}"
+
     def close(self) -> None:
         """Release connections; the next `ask` makes new ones."""
         with self._lock:
@@ -219,7 +231,8 @@ class Bucket:
             raise refusal(error.response, operation, self.name, self.host) from None
         except self._unreadable:
             return None
-        except self._exceptions.BotoCoreError as error:
+        except (self._exceptions.BotoCoreError, OSError) as error:
+            # Of no file that is sent: what befalls that is no `Exception` (`s3_upload.py`).
             raise self._failed(error) from None
         return answer
 

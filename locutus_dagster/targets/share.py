@@ -114,12 +114,15 @@ class ShareTarget:
     def _begin(self, part: Path) -> BinaryIO:
         """Open a file of our own, in folders that a withdrawal may be removing at this moment."""
         attempt = 1
+        grown: list[Path] = []  # folders in which one was made
         while True:
             # Looked at each time: the root itself is never made.
             if not self.root.is_dir():
                 raise self._not_there()
             try:
                 for folder in self._folders(part):
+                    if not folder.is_dir():
+                        grown.append(folder.parent)
                     folder.mkdir(exist_ok=True)
                 # What a crash left half-copied, or a worker that was given up is still copying:
                 # its bytes then go into a file without a name.
@@ -131,6 +134,10 @@ class ShareTarget:
                 time.sleep(attempt / 1000)
                 attempt += 1
             else:
+                # Nobody removes folders that hold something. A power cut would lose a new one with
+                # all that it holds.
+                for folder in dict.fromkeys(grown):
+                    sync_folder(folder)
                 return os.fdopen(descriptor, "wb")
 
     # -- what was delivered ----------------------------------------------------------------

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from locutus_dagster.cli import app
 from locutus_dagster.deid.identities.keys import KeyRing
 
-
 LOCUTUS = Path(sys.executable).parent / "locutus"
 
 

@@ -120,6 +120,15 @@ def _content(revision: str) -> dict[str, list[Row]]:
     }
     if revision != "0001":
         tables["deid_report"] = [_report(1), _report(2)]
+    if revision >= "0003":
+        tables["announcement"] = [
+            {
+                "target": "share",
+                "uri": "file:///share/two.zip",
+                "accession_id": 1,
+                "announced_at": AT,
+            }
+        ]
     return tables
 
 

@@ -10,7 +10,7 @@ import pytest
 from locutus_dagster.ledger import Ledger, LedgerError, State, WorkItem
 from locutus_dagster.ledger.claims import ClaimLostError
 from locutus_dagster.ledger.schema import Delivery
-from locutus_dagster.ledger.work import Attempt, DeliveryRecord
+from locutus_dagster.ledger.work import Announced, Attempt, DeliveryRecord, Place
 from locutus_dagster_tests.ledger.processes import Wait, at_once
 from locutus_dagster_tests.ledger.rows import (
     CT,
@@ -302,13 +302,13 @@ def test_a_delivery_that_was_announced_is_unknown_until_it_is_recorded(
     deidentify(ledger, item, CT)
     for uri in (ONE, TWO, ONE):
         ledger.announce_delivery(item.accession_id, "share", uri)
-    assert sorted(ledger.announced(item.accession_id)) == [("share", ONE), ("share", TWO)]
+    assert sorted(ledger.announced(item.accession_id)) == [Place("share", ONE), Place("share", TWO)]
     assert not ledger.recorded_at("share", ONE)
     assert ledger.deliveries(item.accession_id) == []
     hand_over(ledger, item, uri=ONE)
     assert ledger.recorded_at("share", ONE)
-    assert ledger.announced(item.accession_id) == [("share", TWO)]
-    ledger.forget_announced(item.accession_id, "share", TWO)
+    assert ledger.announced(item.accession_id) == [Place("share", TWO)]
+    ledger.forget_announced(item.accession_id, Place("share", TWO))
     assert ledger.announced(item.accession_id) == []
 
 
@@ -318,7 +318,7 @@ def test_a_delivery_that_is_refused_stays_announced(ledger: Ledger) -> None:
     ledger.announce_delivery(other.accession_id, "share", ONE)
     with pytest.raises(LedgerError, match="same place"):
         walk(ledger, other, uri=ONE)
-    assert ledger.announced(other.accession_id) == [("share", ONE)]
+    assert ledger.announced(other.accession_id) == [Place("share", ONE)]
     assert ledger.announced(one.accession_id) == []
 
 
@@ -335,4 +335,59 @@ def test_who_has_lost_the_claim_announces_nothing(ledger: Ledger, item: WorkItem
         ledger.announce_delivery(item.accession_id, "share", ONE, owner="mine")
     assert ledger.announced(item.accession_id) == []
     ledger.announce_delivery(item.accession_id, "share", ONE, owner="theirs")
-    assert ledger.announced(item.accession_id) == [("share", ONE)]
+    assert ledger.announced(item.accession_id) == [Place("share", ONE)]
+
+
+def test_a_place_is_announced_by_one_accession_and_remembered_when_it_comes_again(
+    ledger: Ledger,
+) -> None:
+    one, other = add_items(ledger, "ACC1", "ACC2")
+    assert ledger.announce_delivery(one.accession_id, "share", ONE) is Announced.NEW
+    assert ledger.announce_delivery(one.accession_id, "share", ONE) is Announced.AGAIN
+    assert ledger.announce_delivery(other.accession_id, "share", ONE) is Announced.TAKEN
+    assert ledger.announced(other.accession_id) == []
+
+
+def test_who_has_lost_the_claim_forgets_no_announcement(ledger: Ledger, item: WorkItem) -> None:
+    ledger.claim(item.accession_id, "theirs", 60)
+    ledger.announce_delivery(item.accession_id, "share", ONE, owner="theirs")
+    ledger.forget_announced(item.accession_id, Place("share", ONE), owner="mine")
+    assert ledger.announced(item.accession_id) == [Place("share", ONE)]
+    ledger.forget_announced(item.accession_id, Place("share", ONE), owner="theirs")
+    assert ledger.announced(item.accession_id) == []
+
+
+# -- one address in two stores -------------------------------------------------------------------
+
+OBJECT, HERE, THERE = "s3://research/one.zip", "s3 at here/research", "s3 at there/research"
+
+
+def test_what_lies_in_another_store_is_not_overwritten_by_what_takes_its_place(
+    ledger: Ledger, item: WorkItem
+) -> None:
+    walk(ledger, item, uri=OBJECT, store=THERE)
+    again(ledger, item, OBJECT, store=HERE)
+    again(ledger, item, OBJECT, store=HERE)
+    told = [(one.store, one.stands, one.withdrawn) for one in ledger.deliveries(item.accession_id)]
+    assert told == [(THERE, False, ""), (HERE, False, OVERWRITTEN), (HERE, True, "")]
+    assert ledger.ask_withdrawal(item.accession_id, "recalled") == 2
+
+
+def test_a_later_version_in_another_store_lies_above_nothing(
+    ledger: Ledger, item: WorkItem
+) -> None:
+    first = walk(ledger, item, uri=OBJECT, store=THERE, version="1")
+    again(ledger, item, OBJECT, store=HERE, version="2")
+    assert not ledger.lies_beneath(first)
+    again(ledger, item, OBJECT, store=THERE, version="3")
+    assert ledger.lies_beneath(first)
+
+
+def test_what_was_begun_in_two_stores_is_known_of_each(ledger: Ledger, item: WorkItem) -> None:
+    for store in (HERE, THERE):
+        announced = ledger.announce_delivery(item.accession_id, "share", OBJECT, store=store)
+        assert announced is Announced.NEW
+    walk(ledger, item, uri=OBJECT, store=HERE)
+    assert ledger.announced(item.accession_id) == [Place("share", OBJECT, THERE)]
+    assert ledger.recorded_at("share", OBJECT, HERE)
+    assert not ledger.recorded_at("share", OBJECT, THERE)

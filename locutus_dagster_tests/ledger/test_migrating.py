@@ -15,7 +15,7 @@ from sqlalchemy import MetaData, create_engine, inspect, text
 from locutus_dagster.ledger import Ledger, LedgerError, State, migrations
 from locutus_dagster.ledger.schema import Base
 from locutus_dagster.ledger.selection import Selection
-from locutus_dagster.ledger.work import Attempt, DispositionCount
+from locutus_dagster.ledger.work import Attempt, DispositionCount, Place
 from locutus_dagster_tests.ledger.old_ledgers import (
     ACCESSIONS,
     alembic_config,
@@ -249,6 +249,26 @@ def test_a_place_of_an_earlier_delivery_is_its_accession_s_alone_until_it_is_wit
     opened.record_withdrawn(asked.identity, "12 bytes")
     opened.record_delivered(second.accession_id, delivery(uri=ONE))
     assert opened.state_of(second.accession_id) is State.DELIVERED
+
+
+def test_what_was_begun_before_stores_were_known_is_found_and_so_is_what_is_begun_in_one(
+    database_url: str,
+) -> None:
+    ledger_at("0006", database_url)
+    ledger = Ledger.open(database_url)
+    (item, *_) = ledger.manifest_items("ws", "old")
+    (earlier,) = ledger.deliveries(item.accession_id)
+    assert (earlier.uri, earlier.store) == (ONE, "")
+    assert ledger.announced(item.accession_id) == [Place("share", TWO)]
+    for store in ("s3 at here/research", "s3 at there/research"):
+        ledger.announce_delivery(item.accession_id, "share", TWO, store=store)
+    assert len(ledger.announced(item.accession_id)) == 3
+    # Nobody knows in which store the earlier one was begun; the other one is known.
+    ledger.request_reprocessing(item.accession_id, "asked for")
+    walk(ledger, item, uri=TWO, store="s3 at here/research")
+    assert ledger.announced(item.accession_id) == [Place("share", TWO, "s3 at there/research")]
+    ledger.close()
+    assert_schema_is_the_program_s(database_url)
 
 
 @NEWEST

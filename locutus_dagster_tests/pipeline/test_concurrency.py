@@ -6,14 +6,19 @@ import json
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from locutus_dagster.ledger import State
 from locutus_dagster.ledger.schema import Accession
+from locutus_dagster.ledger.work import Place
 from locutus_dagster.pipeline.chain import process_accession
 from locutus_dagster.pipeline.outcomes import Result
+from locutus_dagster.pipeline.unrecorded import take_back
+from locutus_dagster.targets import Receipt, Target, TargetError
 from locutus_dagster_tests.parts.postgres import PostgresServer
 from locutus_dagster_tests.pipeline.a_run import start
 from locutus_dagster_tests.pipeline.small_world import SmallWorld, parts
@@ -132,8 +137,8 @@ def test_a_delivery_made_after_the_claim_was_lost_is_taken_back(small: SmallWorl
         if place == "deliver:put":
             small.ledger.release(identity, made.claimant.owner)
             assert small.ledger.claim(identity, "another host", 60)
-            for target, uri in small.ledger.announced(identity):  # as a recall does
-                small.ledger.forget_announced(identity, target, uri)
+            for place in small.ledger.announced(identity):  # as a recall does
+                small.ledger.forget_announced(identity, place)
 
     made.checkpoint = slept_through_its_lease
 
@@ -142,6 +147,66 @@ def test_a_delivery_made_after_the_claim_was_lost_is_taken_back(small: SmallWorl
     assert getattr(last, "result", None) is Result.BUSY
     assert len(small.noted()) == 1
     assert small.zips() == []
+    made.close()
+
+
+class _Asleep:
+    """A target whose worker sleeps through its lease before it puts anything there."""
+
+    def __init__(self, target: Target, while_asleep: Callable[[], None], *, fails: bool) -> None:
+        self._target, self._while_asleep, self._fails = target, while_asleep, fails
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def put(self, source: Path, key: str, *, sha256: str) -> Receipt:
+        self._while_asleep()
+        receipt = self._target.put(source, key, sha256=sha256)
+        if self._fails:
+            raise TargetError("It has it, and does not say so.")
+        return receipt
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("way", ["first delivery", "a further target"])
+def test_what_is_put_after_a_recall_has_looked_there_is_taken_back(
+    small: SmallWorld, way: str, fails: bool
+) -> None:
+    (key,) = filled(small, 1)
+    world = small
+    if way == "a further target":
+        small.run([key])
+        world = small.with_targets(share=True, mirror=True)
+    name = list(world.settings.workspace("default").targets)[-1]
+    identity = world.item(key).accession_id
+    made = parts(world.settings, "default")
+
+    def recall_looks() -> None:
+        world.ledger.release(identity, made.claimant.owner)
+        for place in world.ledger.announced(identity):
+            world.ledger.forget_announced(identity, place)
+
+    asleep = cast(Target, _Asleep(made.targets[name], recall_looks, fails=fails))
+    made.targets = {**made.targets, name: asleep}
+
+    *_, last = process_accession(key, made)
+
+    assert getattr(last, "result", None) is Result.BUSY
+    assert list((world.root / name).rglob("*.zip")) == []
+    assert world.ledger.announced(identity) == []
+    made.close()
+
+
+def test_what_cannot_be_taken_back_is_known_to_the_next_recall(small: SmallWorld) -> None:
+    (key,) = filled(small, 1)
+    small.item(key)
+    made = parts(small.settings, "default")
+    place = Place("share", made.targets["share"].uri("one.zip"))
+    identity = small.item(key).accession_id
+    (small.root / "share").rename(small.root / "away")
+    with pytest.raises(TargetError, match="is not there"):
+        take_back(identity, place, made)
+    assert small.ledger.announced(identity) == [place]
     made.close()
 
 

@@ -10,13 +10,15 @@ import pytest
 
 from locutus_dagster.durable_files import sha256_of
 from locutus_dagster.ledger import State
+from locutus_dagster.pipeline.chain import process_accession
 from locutus_dagster.pipeline.outcomes import Finished, PhaseDone, Result
 from locutus_dagster.pipeline.recall_parts import recall_parts
 from locutus_dagster.pipeline.recalling import recall
 from locutus_dagster.pipeline.target_health import TargetHealth
 from locutus_dagster.run_modes import Reprocess
 from locutus_dagster.targets import TargetError
-from locutus_dagster_tests.pipeline.small_world import SmallWorld
+from locutus_dagster.targets.share import ShareTarget
+from locutus_dagster_tests.pipeline.small_world import SmallWorld, parts
 
 
 @pytest.fixture
@@ -133,6 +135,107 @@ def test_a_target_that_takes_the_place_of_another_is_a_change(small: SmallWorld)
     assert (end.result, "target" in end.reason) == (Result.CHANGED, True)
     assert world.end(key, reprocess=Reprocess.PRERETIRE_ONLY_CHANGED).result is Result.DELIVERED
     assert len(zips(world, "mirror")) == 1
+
+
+def moved(world: SmallWorld, target: str) -> SmallWorld:
+    """The same, whose target leads to another folder from now on."""
+    (world.root / "elsewhere").mkdir()
+    told = {
+        name: one.model_dump(exclude_unset=True)
+        for name, one in world.settings.workspace("default").targets.items()
+    }
+    told[target]["path"] = world.root / "elsewhere"
+    return world.delivering_to(told)
+
+
+def test_a_target_that_is_not_required_and_down_leaves_what_is_delivered_as_it_is(
+    small: SmallWorld,
+) -> None:
+    world = small.with_targets(share=True, mirror=False)
+    keys = loaded(world, "ACC1", "ACC2")
+    world.run(keys)
+    away(world, "mirror")
+    for end in [one for one in world.run(keys) if isinstance(one, Finished)]:
+        assert end.result is Result.UNCHANGED
+        assert "target 'mirror': The share" in end.reason
+    required = small.with_targets(share=True, mirror=True)
+    shutil.rmtree(world.root / "mirror")
+    assert required.end(keys[0]).result is Result.FAILED
+
+
+class _Unanswering(ShareTarget):
+    """A target that has just gone, and counts how often it is asked for a delivery."""
+
+    asked = 0
+
+    def holds(self, uri: str, *, size: int, version: str = "") -> bool:
+        self.asked += 1
+        raise TargetError("It does not answer.")
+
+    def check(self) -> None:
+        raise TargetError("It does not answer.")
+
+
+def test_a_target_that_goes_down_is_not_asked_about_one_delivery_after_the_other(
+    small: SmallWorld,
+) -> None:
+    world = small.with_targets(share=True, mirror=False)
+    keys = loaded(world, "ACC1", "ACC2", "ACC3")
+    world.run(keys)
+    made = parts(world.settings, "default")
+    gone = _Unanswering(world.root / "mirror", name="mirror")
+    made.targets = {**made.targets, "mirror": gone}
+    for key in keys:
+        *_, end = process_accession(key, made)
+        assert end == Finished(key, Result.UNCHANGED, "target 'mirror': It does not answer.")
+    assert gone.asked == 1
+    made.close()
+
+
+@pytest.mark.parametrize("mode", [Reprocess.PRERETIRE_ONLY_CHANGED, Reprocess.PRERETIRE])
+def test_a_target_that_leads_elsewhere_is_a_change_and_gets_it_when_it_is_asked_for(
+    world: SmallWorld, mode: Reprocess
+) -> None:
+    (key,) = loaded(world, "ACC1")
+    world.run([key])
+    now = moved(world, "share")
+    end = now.end(key)
+    assert (end.result, "delivered: target;" in end.reason) == (Result.CHANGED, True)
+    assert zips(world, "elsewhere") == {}
+    assert now.end(key, reprocess=mode).result is Result.DELIVERED
+    assert zips(world, "elsewhere") == zips(world, "mirror") != {}
+    assert now.end(key) == Finished(key, Result.UNCHANGED)
+
+
+def test_where_a_change_of_settings_is_allowed_a_delivery_that_is_gone_still_is_a_change(
+    world: SmallWorld,
+) -> None:
+    (key,) = loaded(world, "ACC1")
+    world.run([key])
+    allowed = {"reprocess": Reprocess.ALLOW_IF_ONLY_CONFIG_CHANGED}
+    end = moved(world, "share").end(key, **allowed)
+    assert (end.result, "does not lie on this share" in end.reason) == (Result.UNCHANGED, True)
+    told = world.settings.workspace("default").targets
+    keyed = {name: {**one.model_dump(), "top": ".Other"} for name, one in told.items()}
+    other = world.delivering_to(keyed)
+    assert other.end(key, **allowed).result is Result.UNCHANGED
+    for path in (world.root / "share").rglob("*.zip"):
+        path.unlink()
+    (world.root / "share" / "something").touch()
+    end = other.end(key, **allowed)
+    assert (end.result, "target, delivery" in end.reason) == (Result.CHANGED, True)
+
+
+def test_what_was_confirmed_in_another_place_is_not_confirmed(world: SmallWorld) -> None:
+    (key,) = loaded(world, "ACC1")
+    waiting = away(world, "mirror")
+    assert world.end(key).result is Result.FAILED  # the share has confirmed it
+    waiting.rename(world.root / "mirror")
+    now = moved(world, "share")
+    assert now.end(key).result is Result.DELIVERED
+    assert zips(world, "elsewhere") == zips(world, "mirror") != {}
+    assert set(standing(now, key)) == {"share", "mirror"}
+    assert now.end(key) == Finished(key, Result.UNCHANGED)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import zipfile
@@ -298,6 +299,25 @@ def test_a_withdrawal_of_one_version_leaves_the_others(stub: StubGcs, tmp_path: 
     assert len(stub.objects[KEY]) == 1
 
 
+@pytest.mark.parametrize("versioning", [False, True])
+def test_an_object_of_somebody_else_is_not_removed_with_ours(
+    stub: StubGcs, tmp_path: Path, versioning: bool
+) -> None:
+    stub.versioning = versioning
+    target = target_on(stub.url)
+    ours = put(target, file_of(tmp_path, SMALL))
+    stub.add(KEY, b"somebody else's")
+    before = len(stub.objects[KEY])
+    with pytest.raises(TargetError, match="neither replaced nor removed"):
+        target.withdraw(URI)
+    assert len(stub.objects[KEY]) == before
+    # The very version that was delivered is ours, whatever lies above it.
+    assert target.withdraw(URI, version=ours.version).removed == versioning
+    found = stub.live(KEY)
+    assert found is not None
+    assert found["data"] == b"somebody else's"
+
+
 def test_what_a_retention_policy_keeps_is_said_to_be_kept(stub: StubGcs, tmp_path: Path) -> None:
     target = target_on(stub.url)
     put(target, file_of(tmp_path, SMALL))
@@ -338,6 +358,18 @@ def test_a_rotated_key_is_asked_for_afresh_once_and_the_delivery_goes_on(
     stub.keys = {"new"}
     assert put(target, file_of(tmp_path, LARGE)).size == LARGE
     assert secrets.asked_afresh == 1
+
+
+def test_no_log_holds_a_token_or_the_address_of_an_upload(
+    stub: StubGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("", "google.auth.transport.requests", "urllib3.connectionpool"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    stub.keys = {"own"}
+    secrets = Answers(service_account(stub.url, "own"))
+    put(target_on(stub.url, secrets, credentials="vault:kv/gcs#key"), file_of(tmp_path, LARGE))
+    for secret in ("token-own", "upload_id", "uuid_abc"):
+        assert secret not in caplog.text
 
 
 def test_a_key_that_stays_refused_is_one_clear_error(stub: StubGcs, tmp_path: Path) -> None:

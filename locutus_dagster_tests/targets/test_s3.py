@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import tracemalloc
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from locutus_dagster.secret_refs import Secrets
 from locutus_dagster.settings import S3TargetSettings
-from locutus_dagster.targets.base import TargetContext, TargetError
+from locutus_dagster.targets.base import OccupiedError, TargetContext, TargetError
 from locutus_dagster.targets.registry import open_target
 from locutus_dagster.targets.s3_answers import RefusedError
 from locutus_dagster.targets.s3_objects import METADATA
@@ -121,7 +122,7 @@ def test_what_somebody_else_has_put_there_is_neither_replaced_nor_removed(
 ) -> None:
     store.client.put_object(Bucket=store.name, Key=KEY, Body=b"theirs")
     target, _ = store.target()
-    with pytest.raises(TargetError, match="Locutus has not put there"):
+    with pytest.raises(OccupiedError, match="Locutus has not put there"):
         target.put(small, KEY, sha256=sha256_hex(small))
     with pytest.raises(TargetError, match="Locutus has not put there"):
         target.withdraw(target.uri(KEY))
@@ -292,6 +293,26 @@ def test_a_secret_that_stays_wrong_is_one_clear_error_without_the_secret(
     assert "secret" not in (str(refusal.value) + str(other.value) + repr(bucket)).replace(
         "secret_access_key", ""
     )
+
+
+def test_no_log_holds_a_session_token_whatever_is_asked_of_the_loggers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("", "botocore", "botocore.auth", "botocore.endpoint", "botocore.retries.standard"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    settings = S3TargetSettings(
+        bucket="research",
+        endpoint_url=f"http://127.0.0.1:{free_port()}",
+        region="us-east-1",
+        attempts=1,
+        access_key_id="THE-KEY-ID",
+        secret_access_key="the secret",
+        session_token="THE-TOKEN",
+    )
+    target = open_target(settings, TargetContext("ws", "s3", Secrets(VaultSettings())))
+    with pytest.raises(TargetError, match="does not answer"):
+        target.check()
+    assert "THE-" not in caplog.text
 
 
 def test_a_bucket_that_is_not_there_is_not_taken_for_an_empty_one(

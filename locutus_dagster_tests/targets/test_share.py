@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from locutus_dagster.durable_files import sync_folder
 from locutus_dagster.targets import TargetError
 from locutus_dagster.targets.share import ShareTarget
 
@@ -34,6 +35,23 @@ def test_a_delivery_arrives_whole_with_a_receipt(share: ShareTarget, source: Pat
     assert (receipt.sha256, receipt.size) == (sha256(source.read_bytes()), 7000)
     assert receipt.uri == share.uri(KEY)
     assert source.exists()
+
+
+def test_every_folder_that_is_made_for_a_delivery_survives_a_power_cut(
+    share: ShareTarget, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def sync(folder: Path) -> None:
+        synced.append(str(folder.relative_to(share.root)))
+        sync_folder(folder)
+
+    monkeypatch.setattr("locutus_dagster.targets.share.sync_folder", sync)
+    put(share, source, "a/b/one.zip")
+    assert synced == [".", "a", "a/b"]
+    synced.clear()
+    put(share, source, "a/b/two.zip")
+    assert synced == ["a/b"]
 
 
 def test_putting_twice_is_harmless(share: ShareTarget, source: Path) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 __all__ = ["HEAD", "upgrade"]
 
-HEAD = "0006"
+HEAD = "0007"
 _LOCK = 0x10C0705  # one process migrates at a time; the others wait, then find it done
 
 
