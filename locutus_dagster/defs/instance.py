@@ -21,10 +21,12 @@ from locutus_dagster.defs.pools import OWNER_TAG, apply_pool_limits, bury_dead_r
 from locutus_dagster.defs.run_failures import RunFailure, failure_of
 from locutus_dagster.pipeline.host import new_owner
 from locutus_dagster.settings import Settings
+from locutus_dagster.strict_model import expanded
 
 __all__ = [
     "RunFailure",
     "dagster_home",
+    "dagster_home_path",
     "failure_of",
     "new_run_id",
     "open_instance",
@@ -33,9 +35,15 @@ __all__ = [
 ]
 
 
+def dagster_home_path(settings: Settings) -> Path:
+    """`$DAGSTER_HOME`, by default a folder in the home; it may not be there."""
+    told = os.environ.get("DAGSTER_HOME")
+    return expanded(told, "DAGSTER_HOME") if told else settings.home / "dagster"
+
+
 def dagster_home(settings: Settings) -> Path:
-    """`$DAGSTER_HOME`, by default a folder in the home; created with a `dagster.yaml` if new."""
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").expanduser()
+    """The same, created with a `dagster.yaml` if new."""
+    home = dagster_home_path(settings)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():

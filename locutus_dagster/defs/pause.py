@@ -10,9 +10,7 @@ reported before.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of the step.
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -99,10 +97,9 @@ def _latest_materialization(
 
 def show_pause(settings: Settings, switches: Sequence[PauseRecord]) -> bool:
     """Report in the instance that `locutus` works with; False where there is none yet."""
-    from locutus_dagster.defs.instance import open_instance
+    from locutus_dagster.defs.instance import dagster_home_path, open_instance
 
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").expanduser()
-    if not home.is_dir():
+    if not dagster_home_path(settings).is_dir():
         return False
     with open_instance(settings) as instance:
         report_pause(instance, sorted(settings.workspaces), switches)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import dagster as dg
 
 from locutus_dagster.pipeline.host import known_dead
 from locutus_dagster.settings import Settings, WorkspaceSettings
+from locutus_dagster.settings.contradictions import server_of
 
 __all__ = ["OWNER_TAG", "apply_pool_limits", "bury_dead_runs", "pool_of"]
 
@@ -31,8 +31,7 @@ def pool_of(own: WorkspaceSettings) -> str:
     source = own.source
     url, path = getattr(source, "url", None), getattr(source, "path", None)
     if isinstance(url, str):
-        parts = urlsplit(url)
-        place = f"{parts.hostname or ''}:{parts.port or ''}{parts.path.rstrip('/')}".rstrip(":")
+        place = server_of(url)
     elif isinstance(path, Path):
         place = str(path)
     else:

@@ -23,8 +23,9 @@ from locutus_dagster.ledger.resolutions import ResolveCommand
 from locutus_dagster.ledger.selection import Selection, Standing
 from locutus_dagster.ledger.work import ArtifactRecord
 from locutus_dagster.pipeline.deciding import Decision, Do, decide, look
+from locutus_dagster.pipeline.deliver import key_of
 from locutus_dagster.pipeline.extract import RAW, scratch_need
-from locutus_dagster.pipeline.fingerprints import delivered_subject, usable_key_ids, zip_made_from
+from locutus_dagster.pipeline.fingerprints import usable_key_ids, zip_made_from
 from locutus_dagster.pipeline.foreseen import Foreseen, Would, decided, record_of
 from locutus_dagster.pipeline.host import HOST
 from locutus_dagster.pipeline.options import RunOptions
@@ -91,12 +92,18 @@ class Looker:
             decision = decide(item, look(item, self.parts, self.options), self.options)
             if decision.do not in (Do.PROCESS, Do.AGAIN):
                 return decided(item, decision)
-            delivered_subject(item, self.parts)
+            self._check_paths(item)
             return self._work(item, decision)
         except (SourceUnavailableError, LedgerError):
             raise
         except LocutusError as error:
             return record_of(item, Would.FAIL, str(error))
+
+    def _check_paths(self, item: WorkItem) -> None:
+        """Raise what delivering would raise about the row's values, before anything is fetched."""
+        for name, told in self.parts.workspace_settings.targets.items():
+            if told.required:
+                key_of(item, "", self.parts, name)
 
     def _work(self, item: WorkItem, decision: Decision) -> Foreseen:
         here, elsewhere = self._artifacts(item, decision)

@@ -33,7 +33,7 @@ from locutus_dagster.settings.targets import (
 )
 from locutus_dagster.settings.workspace import WorkspaceSettings
 
-__all__ = ["Contradiction", "contradictions", "lexically"]
+__all__ = ["Contradiction", "contradictions", "lexically", "server_of"]
 
 #: What needs not be said in an address.
 _PORTS = {"http": 80, "https": 443}
@@ -220,7 +220,7 @@ def _area(key: Path, target: TargetSettings, place: Callable[[FilePath], FilePat
         root = place(target.path)
         return _Area((*key, "path"), f"share {root}", beginning, root)
     if isinstance(target, S3TargetSettings | GcsTargetSettings):
-        store = f"{target.kind} {_address(target.endpoint_url or '')} {target.bucket}"
+        store = f"{target.kind} {server_of(target.endpoint_url or '')} {target.bucket}"
         return _Area((*key, "bucket"), store, beginning)
     return None
 
@@ -232,7 +232,7 @@ def _same_beginning(one: str, other: str) -> bool:
 # -- servers and logins --------------------------------------------------------------------------
 
 
-def _address(url: str) -> str:
+def server_of(url: str) -> str:
     """What two addresses of one server have in common, whoever asks, in the clear or not."""
     parts = urlsplit(url)
     port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"
@@ -245,7 +245,7 @@ def _connections(settings: Settings) -> Iterator[Contradiction]:
         for other, source in (
             (other, getattr(one.source, "url", None)) for other, one in settings.workspaces.items()
         ):
-            if reviewed and source and _address(reviewed) == _address(source):
+            if reviewed and source and server_of(reviewed) == server_of(source):
                 yield Contradiction(
                     (
                         ("workspaces", name, "qc", "orthanc", "url"),

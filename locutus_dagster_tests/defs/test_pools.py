@@ -35,6 +35,7 @@ def limits(instance: dg.DagsterInstance) -> dict[str, int]:
 def test_a_pool_is_called_after_the_source_without_its_credentials() -> None:
     assert pool_of(over_orthanc("https://me:pw@pacs:8042/x/")) == "orthanc:pacs:8042/x"
     assert pool_of(over_orthanc("http://pacs")) == "orthanc:pacs"
+    assert pool_of(over_orthanc("http://pacs:80/")) == "orthanc:pacs"
 
 
 def test_workspaces_over_one_source_share_its_pool_and_the_least_of_their_limits(

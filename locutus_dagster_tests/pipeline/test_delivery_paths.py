@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from locutus_dagster.pipeline.deliver import key_of
+from locutus_dagster.pipeline.foreseen import Would
 from locutus_dagster.pipeline.outcomes import Result
+from locutus_dagster.pipeline.preflight import preflight
 from locutus_dagster.targets import TargetError
 from locutus_dagster_tests.pipeline.small_world import SmallWorld, parts
 
@@ -33,6 +35,10 @@ def key(small: SmallWorld) -> Iterator[KeyOf]:
 def test_a_number_that_is_rewritten_for_the_path_is_not_delivered_in_it(small: SmallWorld) -> None:
     small.put_study("RAD 123456")
     (partition,) = small.load("RAD 123456", imaging_type="CT RAD 123456")
+    made = parts(small.settings, "default")
+    (foreseen,) = preflight([small.item(partition)], made, small.options())
+    made.close()
+    assert (foreseen.would, "the accession number" in foreseen.why) == (Would.FAIL, True)
     end = small.end(partition)
     assert (end.result, "would carry the accession number" in end.reason) == (Result.FAILED, True)
     assert "123456" not in end.reason
